@@ -1,0 +1,58 @@
+# Everything a newcomer needs; the only prerequisite is Python 3.11+ with venv (and a package manager for Chromium).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SETUP := $(VENV)/.stamp-setup
+SOURCES := $(shell find frontend src/tidewire/web/locales -type f -not -path '*/node_modules/*' 2>/dev/null)
+
+.PHONY: demo test check lint bench setup browser assets lock format clean screenshots
+
+setup: $(SETUP) assets
+
+$(SETUP): constraints.txt pyproject.toml hatch_build.py
+	$(PYTHON) -c 'import sys; sys.exit("Tidewire needs Python 3.11 or newer; set PYTHON=") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+# The same function the build hook calls; a no-op while the sources are unchanged.
+assets: $(SETUP)
+	$(BIN)/python -c 'import hatch_build; hatch_build.build_assets()'
+
+demo: setup ## the whole platform on http://127.0.0.1:8000
+	$(BIN)/tidewire demo
+
+browser: $(SETUP)
+	$(BIN)/python -m tests.support.chromium
+
+test: setup browser ## every test, against real Valkey, Postgres and Chromium
+	$(BIN)/python hatch_build.py run test
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python hatch_build.py run check
+
+check: lint test ## what CI runs
+
+bench: setup browser
+	$(BIN)/python -m bench
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+screenshots: setup browser ## renew the pictures in docs/
+	$(BIN)/python -m tests.support.screenshots
+
+lock: $(SETUP) ## renew constraints.txt and the npm lock
+	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --universal pyproject.toml --group dev --all-extras \
+	  --output-file constraints.txt --no-emit-index-url --generate-hashes --no-annotate --custom-compile-command 'make lock'
+	$(BIN)/python hatch_build.py install --package-lock-only --omit-lockfile-registry-resolved
+
+clean:
+	rm -rf $(VENV) frontend/node_modules src/tidewire/web/static var .mypy_cache .ruff_cache .pytest_cache .hypothesis
