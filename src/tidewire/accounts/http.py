@@ -1,0 +1,58 @@
+"""FastAPI dependencies that ask the rule book. It must not know how a principal was found;
+the door puts it on the request.
+
+``web/security.py`` sets ``request.state.principal`` (Principal or None) before any route runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fastapi import Request
+
+from tidewire.accounts.model import Principal, Role
+from tidewire.core.errors import Forbidden, Unauthenticated
+
+
+def current_principal(request: Request) -> Principal:
+    """Return the logged-in principal. Raises Unauthenticated."""
+    principal: Principal | None = getattr(request.state, "principal", None)
+    if principal is None:
+        raise Unauthenticated(
+            "You are not logged in, or your session has ended.",
+            required_action="Log in at /login, then try again.",
+            will_not="Tidewire will not answer this request anonymously.",
+        )
+    return principal
+
+
+def require_role(role: Role) -> Callable[[Request], Principal]:
+    """Return a dependency that passes principals of ``role`` or higher. Raises Unauthenticated or Forbidden."""
+
+    def dependency(request: Request) -> Principal:
+        principal = current_principal(request)
+        if principal.role < role:
+            raise Forbidden(
+                f"This needs the role {role.label}; you are {principal.role.label}.",
+                required_action="Ask an administrator for the role, or log in as somebody who has it.",
+                will_not="Tidewire will not show or do any part of it.",
+            )
+        return principal
+
+    return dependency
+
+
+def require_permission(permission: str) -> Callable[[Request], Principal]:
+    """Return a dependency that passes principals with ``permission``. Raises Unauthenticated or Forbidden."""
+
+    def dependency(request: Request) -> Principal:
+        principal = current_principal(request)
+        if not principal.can(permission):
+            raise Forbidden(
+                f"This needs the permission {permission}, which you do not have.",
+                required_action="Ask an administrator to grant it.",
+                will_not="Tidewire will not show or do any part of it.",
+            )
+        return principal
+
+    return dependency
