@@ -1,7 +1,7 @@
 """Logging for every process: JSON outside a terminal, pretty inside one, and no secret in either.
 
-Two nets catch secrets: values of keys that sound secret are masked, and known secret values are cut out of every string,
-tracebacks included. It must not know what is logged.
+Two nets catch secrets: values of keys that sound secret are masked, and known secret values are cut out of every string
+(tracebacks included). It must not know what is logged.
 Source: reliability.md 3.1 item 16; structlog manual, "Standard Library Logging".
 """
 

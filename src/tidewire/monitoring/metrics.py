@@ -1,0 +1,122 @@
+"""Prometheus metrics made at scrape time from the snapshots that the pages show. It must not keep counters of its own.
+
+Names: ``tidewire_*`` with base units (seconds, bytes), counters end in ``_total``.
+Source: Prometheus manual, "Metric and label naming", "Writing exporters".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from tidewire.bus.base import BusStatus
+from tidewire.core.feed_status import FeedStatus, LineHealth
+
+# LineHealth field -> (metric name without prefix, what it is, is it a counter)
+_LINE_FIELDS: dict[str, tuple[str, str, bool]] = {
+    "message_count": ("messages", "Events received from the venue", True),
+    "byte_count": ("received_bytes", "Bytes received from the venue", True),
+    "frame_count": ("frames", "Frames received from the venue", True),
+    "error_count": ("errors", "Errors of any kind on the line", True),
+    "parse_errors": ("parse_errors", "Events or frames that could not be understood", True),
+    "reconnects": ("reconnects", "Times the line was connected again", True),
+    "gaps": ("gaps", "Breaks during which events may have been missed", True),
+    "duplicates": ("duplicates", "Events received twice and dropped", True),
+    "out_of_order": ("out_of_order", "Events older than one already seen, dropped", True),
+    "corrections": ("corrections", "Bars sent again with other values", True),
+    "dropped": ("dropped", "Ticks dropped by overflow policy", True),
+    "messages_per_second": ("messages_per_second", "Events per second over the sliding window", False),
+    "bytes_per_second": ("bytes_per_second", "Bytes per second over the sliding window", False),
+    "uptime_seconds": ("uptime_seconds", "Time since the line became connected", False),
+    "assigned_tickers": ("assigned_tickers", "Tickers assigned to the line", False),
+    "queue_depth": ("queue_depth", "Received, not yet handed on", False),
+}
+
+
+class StatusCollector(Collector):
+    """Turns the last known statuses into metrics.
+
+    Args:
+        feed: Returns the last FeedStatus, or None while the feed has said nothing.
+        bus: Returns the bus status.
+        counters: Returns further counters by full metric name without ``tidewire_`` and ``_total``.
+        gauges: Returns further gauges by full metric name without ``tidewire_``.
+    """
+
+    def __init__(
+        self,
+        *,
+        feed: Callable[[], FeedStatus | None],
+        bus: Callable[[], BusStatus],
+        counters: Callable[[], Mapping[str, float]],
+        gauges: Callable[[], Mapping[str, float]],
+    ) -> None:
+        self._feed = feed
+        self._bus = bus
+        self._counters = counters
+        self._gauges = gauges
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield every metric; called by the registry at each scrape."""
+        yield from _bus_metrics(self._bus())
+        for name, value in self._counters().items():
+            yield CounterMetricFamily(f"tidewire_{name}", name.replace("_", " "), value=value)
+        for name, value in self._gauges().items():
+            yield GaugeMetricFamily(f"tidewire_{name}", name.replace("_", " "), value=value)
+        status = self._feed()
+        yield GaugeMetricFamily("tidewire_feed_known", "1 once the feed has reported", value=float(status is not None))
+        if status is not None:
+            yield from _feed_metrics(status)
+
+
+def new_registry(collector: Collector) -> CollectorRegistry:
+    """Return a registry with ``collector`` and the process, platform and garbage-collector metrics."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(collector)
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    return registry
+
+
+def _bus_metrics(status: BusStatus) -> Iterator[Metric]:
+    yield GaugeMetricFamily("tidewire_bus_up", "1 while the bus takes messages", value=float(status.state != "down"))
+    for name in ("published", "delivered", "refused", "callback_errors", "reconnects"):
+        yield CounterMetricFamily(f"tidewire_bus_{name}", f"Bus: {name}", value=getattr(status, name))
+    for name in ("outbox_messages", "outbox_bytes"):
+        yield GaugeMetricFamily(f"tidewire_bus_{name}", f"Bus: {name}", value=getattr(status, name))
+
+
+def _feed_metrics(status: FeedStatus) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "tidewire_feed_report_timestamp_seconds", "When the feed last reported", value=status.timestamp
+    )
+    yield GaugeMetricFamily("tidewire_feed_paused", "1 while paused by an operator", value=float(bool(status.paused)))
+    yield CounterMetricFamily(
+        "tidewire_feed_unassigned_ticks", "Ticks of symbols that no line owns", value=status.unassigned_ticks
+    )
+    state = GaugeMetricFamily("tidewire_feed_line_state", "1 for the line's present state", labels=["line", "state"])
+    up = GaugeMetricFamily("tidewire_feed_line_up", "1 while the line is connected", labels=["line", "name"])
+    latency = GaugeMetricFamily(
+        "tidewire_feed_line_latency_seconds", "Received minus exchange time", labels=["line", "quantile"]
+    )
+    for line, health in status.connections.items():
+        state.add_metric([line, health.state], 1.0)
+        up.add_metric([line, health.name], float(health.status == "connected"))
+        for quantile, value_ms in (("0.5", health.latency_ms.p50), ("0.99", health.latency_ms.p99)):
+            if value_ms is not None:
+                latency.add_metric([line, quantile], value_ms / 1000)
+    yield from (state, up, latency)
+    yield from _line_metrics(status.connections)
+
+
+def _line_metrics(connections: Mapping[str, LineHealth]) -> Iterator[Metric]:
+    for field, (name, text, is_counter) in _LINE_FIELDS.items():
+        family = CounterMetricFamily if is_counter else GaugeMetricFamily
+        metric = family(f"tidewire_feed_line_{name}", text, labels=["line"])
+        for line, health in connections.items():
+            metric.add_metric([line], getattr(health, field))
+        yield metric
