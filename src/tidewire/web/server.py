@@ -1,0 +1,138 @@
+"""Runs the ASGI application on one port with uvicorn. It must not know what the application does, and owns no signals.
+
+uvicorn's own signal handling closes every socket in the same instant (reliability.md 1, finding 4), so ``cli`` owns the
+signals and calls ``stop``. Source: uvicorn manual, "Settings", "Running programmatically".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import uvicorn
+
+from tidewire.core.errors import SettingsError
+
+# A browser that is being closed gets this long to read what was written for it.
+GRACE_S = 3
+# Above the kernel's default of 128 and below its usual cap of 4096; 10,000 reconnecting browsers arrive at once.
+BACKLOG = 2048
+
+
+class _QuietServer(uvicorn.Server):
+    """A uvicorn server that leaves signals alone and says when it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start listening, then set ``listening``."""
+        await super().startup(sockets)
+        self.listening.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Do nothing; the process's owner handles signals."""
+        yield
+
+
+class WebServer:
+    """One listening port.
+
+    Args:
+        app: The ASGI application.
+        host, port: Where to listen; port 0 lets the kernel choose (see ``port`` afterwards).
+        websocket_protocol: uvicorn WebSocket protocol class for sockets that the application accepts.
+        prepare_socket: Called with the listening socket before it listens (kernel options are inherited by accepts).
+        certificate, private_key: PEM files for TLS, both or neither.
+        trusted_proxies: Addresses whose ``X-Forwarded-*`` are believed; none by default.
+    """
+
+    def __init__(
+        self,
+        app: Callable[..., Any],
+        *,
+        host: str,
+        port: int,
+        websocket_protocol: type[asyncio.Protocol] | Literal["websockets-sansio"] = "websockets-sansio",
+        prepare_socket: Callable[[socket.socket], None] | None = None,
+        certificate: Path | None = None,
+        private_key: Path | None = None,
+        trusted_proxies: Sequence[str] = (),
+    ) -> None:
+        self._host, self._wanted_port = host, port
+        self._prepare = prepare_socket
+        self._listener: socket.socket | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._server = _QuietServer(
+            uvicorn.Config(
+                app,
+                ws=websocket_protocol,
+                ws_max_size=65_536,
+                ws_per_message_deflate=False,
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=bool(trusted_proxies),
+                forwarded_allow_ips=list(trusted_proxies),
+                timeout_graceful_shutdown=GRACE_S,
+                backlog=BACKLOG,
+                ssl_certfile=certificate,
+                ssl_keyfile=private_key,
+            )
+        )
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on; only after ``start``."""
+        if self._listener is None:
+            raise RuntimeError("the server has not been started")
+        port: int = self._listener.getsockname()[1]
+        return port
+
+    async def start(self) -> None:
+        """Listen. Raises SettingsError if the address cannot be had."""
+        if self._task is not None:
+            raise RuntimeError("the server runs already")
+        self._listener = self._bind()
+        self._task = asyncio.create_task(self._server.serve(sockets=[self._listener]), name="web-server")
+        listening = asyncio.create_task(self._server.listening.wait())
+        await asyncio.wait({listening, self._task}, return_when=asyncio.FIRST_COMPLETED)
+        listening.cancel()
+        if self._task.done():
+            await self._task
+
+    async def stop(self) -> None:
+        """Stop accepting, close every connection, wait at most ``GRACE_S`` for them. Idempotent."""
+        if self._task is None:
+            return
+        self._server.should_exit = True
+        await self._task
+        self._task = None
+
+    def _bind(self) -> socket.socket:
+        try:
+            address = socket.getaddrinfo(self._host, self._wanted_port, type=socket.SOCK_STREAM)[0]
+            listener = socket.socket(address[0], socket.SOCK_STREAM)
+            try:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                listener.setblocking(False)
+                if self._prepare is not None:
+                    self._prepare(listener)
+                listener.bind(address[4])
+            except BaseException:
+                listener.close()
+                raise
+        except OSError as exc:
+            raise SettingsError(
+                f"Cannot listen on {self._host} port {self._wanted_port}: {exc.strerror or exc}.",
+                required_action="Stop the program that holds the port, or choose another with TIDEWIRE_PORT or --port.",
+                will_not="Tidewire will not pick another port by itself.",
+            ) from exc
+        return listener
