@@ -54,7 +54,7 @@ class SimulatorConfig(msgspec.Struct, frozen=True, kw_only=True):
         not_authorized: Channels that no key may subscribe to (answered ``not authorized``).
         tickers: How many tickers are listed, the five real ones first; at most 500.
         rate: Events per second that the whole market makes: T, Q, A and AM together, whether anyone wants them or not.
-            A client gets those it subscribed to, so three clients on ``T.*`` get each of the market's trades three times.
+            A client gets those it subscribed to; three clients on ``T.*`` each get all of the market's trades.
         quote_share: Share of quotes among trades and quotes.
         seed: Decides every price, size and choice.
         day_seconds: How long one replayed trading day takes.

@@ -61,7 +61,7 @@ def list_market(count: int, seed: int) -> list[Listing]:
 
 
 def synthetic_symbol(rank: int) -> str:
-    """Return a made-up symbol, different for every ``rank`` below MAX_TICKERS; each 25th has a share class (``BAKO.B``).
+    """Return a made-up symbol, different for every ``rank`` below MAX_TICKERS; each 25th has a class (``BAKO.B``).
 
     A step that has no factor in common with the number of names visits each name once.
     """

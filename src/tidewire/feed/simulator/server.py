@@ -1,7 +1,7 @@
 """The shell: a picows server, one loop that makes time pass, and the doors to both. It must not decide anything.
 
-The venue and the fault board decide; this file moves bytes. Each event is encoded once, and each connection gets at most
-one write per quantum and frame. No client is ever awaited: a slow one is judged by its unsent bytes.
+The venue and the fault board decide; this file moves bytes. Each event is encoded once, and each connection gets one
+write per frame. No client is ever awaited: a slow one is judged by its unsent bytes.
 """
 
 from __future__ import annotations
