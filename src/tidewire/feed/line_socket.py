@@ -90,6 +90,7 @@ class LineSocket(WSListener):
                 enable_auto_pong=False,
                 max_frame_size=MAX_MESSAGE_BYTES,
                 max_redirects=0,
+                use_aiofastnet=False,
                 logger_name=_LOGGER,
                 read_buffer_init_size=256 * 1024,
             )

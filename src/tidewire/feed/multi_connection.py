@@ -22,7 +22,7 @@ from tidewire.feed.assignment import Assignment
 from tidewire.feed.intake import Intake
 from tidewire.feed.line import Line, Upstream
 from tidewire.feed.line_group import LineGroup
-from tidewire.feed.line_metrics import LineMetrics
+from tidewire.feed.line_metrics import GapWindow, LineMetrics
 from tidewire.feed.massive import Event
 from tidewire.feed.source import ConnectionInfo, LineConfig, LineTiming
 
@@ -85,16 +85,27 @@ class MultiConnectionManager(LineGroup):
         self._receive_ticks = receive_ticks
         self._now = clock
         self._next_log = 0.0
+        self._upstream_lines: dict[str, Line] = {}
         super().__init__(
             lines,
             assignment,
-            lambda config: Line(config, upstream, self._receive_events, self._line_changed),
+            lambda config: self._make_line(config, upstream),
             source="massive",
             status_changed=status_changed,
             clock=clock,
             timing=timing,
             failover=failover,
         )
+
+    def gap_windows(self, connection_id: str) -> list[GapWindow]:
+        """Return when a line's tickers did not flow, oldest first, at most 100; empty for an unknown line."""
+        line = self._upstream_lines.get(connection_id)
+        return list(line.metrics.gap_windows) if line is not None else []
+
+    def _make_line(self, config: LineConfig, upstream: Upstream) -> Line:
+        line = Line(config, upstream, self._receive_events, self._line_changed)
+        self._upstream_lines[config.connection_id] = line
+        return line
 
     def _unassigned(self) -> int:
         return self._intake.unassigned
