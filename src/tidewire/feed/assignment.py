@@ -16,11 +16,12 @@ class Assignment:
         lines: Ids of the enabled lines, in order of preference when equally loaded.
 
     Attributes:
+        lines: The enabled lines.
         owners: Ticker to the line that carries it now. Read only outside; the hot path looks up here.
     """
 
     def __init__(self, lines: Sequence[str]) -> None:
-        self._lines = list(lines)
+        self.lines = list(lines)
         self.owners: dict[str, str] = {}
         self._homes: dict[str, str] = {}
         self._tickers: dict[str, set[str]] = {line: set() for line in lines}
@@ -96,7 +97,7 @@ class Assignment:
     def _spread(
         self, tickers: Sequence[str], rates: Mapping[str, float], lines: Sequence[str] | None
     ) -> dict[str, str]:
-        candidates = self._lines if lines is None else [line for line in self._lines if line in lines]
+        candidates = self.lines if lines is None else [line for line in self.lines if line in lines]
         if not candidates:
             return {}
         counts = {line: len(self._tickers[line]) for line in candidates}

@@ -8,10 +8,16 @@ refuses one, does not answer unknown topics, and does not answer a duplicate).
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Final
 
+from tidewire.feed.massive import Event
+
 _ACK: Final = re.compile(r"\s*(un)?subscribed to:\s*(\S.*)", re.IGNORECASE)
+_MAX_NAMED: Final = 10
+# A stranger who sends ever new symbols must not fill the memory.
+MAX_SYMBOLS: Final = 100_000
 _SEPARATOR: Final = re.compile(r"[,\s]+")
 
 
@@ -22,6 +28,7 @@ class TopicLedger:
         wanted: Topics that should flow (``T.AAPL``).
         pending: Asked for on this connection, not answered: topic to when (monotonic seconds).
         acked, refused, unanswered: What became of the others on this connection.
+        flowing: Topics whose data was seen on this connection.
     """
 
     def __init__(self) -> None:
@@ -30,7 +37,10 @@ class TopicLedger:
         self.acked: set[str] = set()
         self.refused: set[str] = set()
         self.unanswered: set[str] = set()
+        self.flowing: set[str] = set()
         self._refusals = 0
+        # Symbols seen on this connection by event type: the cheap question before the exact one.
+        self._seen: defaultdict[type[Event], set[str]] = defaultdict(set)
 
     def want(self, topics: Iterable[str]) -> None:
         """Replace the wanted set."""
@@ -42,6 +52,8 @@ class TopicLedger:
         self.acked.clear()
         self.refused.clear()
         self.unanswered.clear()
+        self.flowing.clear()
+        self._seen.clear()
         self._refusals = 0
 
     def take_changes(self, now: float) -> tuple[list[str], list[str]]:
@@ -97,11 +109,36 @@ class TopicLedger:
             self._refusals = 0
         return late
 
-    def receive(self, topic: str) -> None:
-        """Data came for ``topic``: it flows, whatever the venue answered."""
-        if topic in self.wanted and topic not in self.acked:
+    def receive_events(self, events: Iterable[Event]) -> None:
+        """Data came: its topics flow, whatever the venue answered."""
+        seen = self._seen
+        for event in events:
+            symbols = seen[type(event)]
+            if event.sym not in symbols:
+                if len(symbols) > MAX_SYMBOLS:
+                    symbols.clear()
+                symbols.add(event.sym)
+                self._flow(f"{event.__struct_config__.tag}.{event.sym}")
+
+    @property
+    def not_flowing(self) -> bool:
+        """Whether some wanted topic has had no data yet on this connection."""
+        return len(self.flowing) < len(self.wanted)
+
+    def warnings(self) -> list[str]:
+        """Return what an operator should know about the topics."""
+        texts: list[str] = []
+        if self.refused:
+            texts.append(f"The venue refused {_name(self.refused)}: the plan does not include them.")
+        if self.unanswered:
+            texts.append(f"The venue did not acknowledge {_name(self.unanswered)}: unknown topics get no answer.")
+        return texts
+
+    def _flow(self, topic: str) -> None:
+        if topic in self.wanted:
             self._forget(topic)
             self.acked.add(topic)
+            self.flowing.add(topic)
 
     def _settle_refusals(self) -> None:
         if self._refusals and len(self.pending) <= self._refusals:
@@ -118,3 +155,12 @@ class TopicLedger:
         self.acked.discard(topic)
         self.refused.discard(topic)
         self.unanswered.discard(topic)
+        if topic in self.flowing:
+            self.flowing.discard(topic)
+            self._seen.clear()
+
+
+def _name(topics: set[str]) -> str:
+    """Name topics, at most ten of them."""
+    listed = ", ".join(sorted(topics)[:_MAX_NAMED])
+    return listed if len(topics) <= _MAX_NAMED else f"{listed} and {len(topics) - _MAX_NAMED} more"
