@@ -1,4 +1,4 @@
-"""``tidewire demo``: the whole platform on embedded defaults, for looking at. It must not serve anybody but this machine.
+"""``tidewire demo``: the whole platform on embedded defaults, to look at. It must not serve beyond this machine.
 
 The simulator runs as a process of its own, so the three connections are real sockets between two programs.
 """
