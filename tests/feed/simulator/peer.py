@@ -91,7 +91,7 @@ async def running(clock: Clock | None = None, **settings: Any) -> AsyncIterator[
 async def dialled(simulator: Simulator, path: str = "/stocks", **options: Any) -> AsyncIterator[Peer]:
     """Connect without logging in."""
     url = f"ws://127.0.0.1:{simulator.port}{path}"
-    settings: dict[str, Any] = {"proxy": None, "max_size": None, "close_timeout": 1, **options}
+    settings: dict[str, Any] = {"proxy": None, "max_size": None, "close_timeout": 0.2, **options}
     async with connect(url, **settings) as socket:
         yield Peer(socket)
 

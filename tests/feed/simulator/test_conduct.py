@@ -287,6 +287,43 @@ async def test_start_and_stop_are_orderly() -> None:
             _ = simulator.port
 
 
+class SteppedClock(HandClock):
+    """A clock whose wall time can be stepped, as an operator or NTP does."""
+
+    step_s = 0.0
+
+    def time(self) -> float:
+        """Return wall time with the step."""
+        return super().time() + self.step_s
+
+
+async def test_timestamps_follow_a_stepped_wall_clock() -> None:
+    """After a step of an hour the events carry the new time, and not one event more or less is made."""
+    clock = SteppedClock()
+    async with running(clock, rate=1_000) as simulator, logged_in(simulator, "T.*") as peer:
+        await clock.advance(0.5)
+        clock.step_s = 3_600.0
+        await clock.advance(0.5)
+        stepped_ms = (clock.time() - 0.5) * 1_000
+        assert (await peer.until(lambda event: event["t"] > stepped_ms - 1_000))["t"] >= stepped_ms - 20
+        assert simulator.state().market.events == 1_000
+
+
+class BrokenClock(HandClock):
+    """A clock that cannot wait."""
+
+    async def sleep(self, delay_s: float) -> None:
+        """Fail."""
+        raise RuntimeError("no time")
+
+
+async def test_a_loop_that_dies_says_so() -> None:
+    """The failure reaches whoever watches, and stopping still works."""
+    async with running(BrokenClock()) as simulator:
+        with pytest.raises(RuntimeError, match="no time"):
+            await simulator.wait_failed()
+
+
 async def count(peer: Peer, enough: int) -> int:
     """Count data events until there are ``enough``."""
     total = 0

@@ -7,7 +7,6 @@ Source: feed-protocol.md 1.9.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from math import inf
 
 import msgspec
 
@@ -71,7 +70,6 @@ class FaultBoard:
                 code="unknown_fault",
             )
         wanted = read_press(request)
-        until_s = None if wanted.seconds is None else now_s + wanted.seconds
         if everybody is not None:
             done, until_s = everybody(self._venue, wanted, now_s)
             return Pressed(fault, [], done, now_s, until_s), []
@@ -79,8 +77,10 @@ class FaultBoard:
         done, acts = (
             self._resend_bar(sessions, wanted) if effect is None else effect(self._venue, sessions, wanted, now_s)
         )
-        lasting = fault in ("mute", "stall")
-        return Pressed(fault, [s.number for s in sessions], done, now_s, until_s if lasting else None), acts
+        lasting = fault in ("mute", "stall") and wanted.seconds is not None
+        return Pressed(
+            fault, [s.number for s in sessions], done, now_s, wanted.until_s(now_s) if lasting else None
+        ), acts
 
     def _targets(self, press: Press) -> list[Session]:
         live = [s for s in self._venue.sessions.values() if s.stage is not Stage.CLOSING]
@@ -149,13 +149,13 @@ def _drop(venue: Venue, sessions: list[Session], press: Press, now_s: float) -> 
 
 def _mute(venue: Venue, sessions: list[Session], press: Press, now_s: float) -> tuple[str, list[Act]]:
     for session in sessions:
-        session.hush(inf if press.seconds is None else now_s + press.seconds)
+        session.hush(press.until_s(now_s))
     return "nothing is sent any more, but pings are answered", []
 
 
 def _stall(venue: Venue, sessions: list[Session], press: Press, now_s: float) -> tuple[str, list[Act]]:
     for session in sessions:
-        session.hush(inf if press.seconds is None else now_s + press.seconds, stalled=True)
+        session.hush(press.until_s(now_s), stalled=True)
     return "nothing is sent or read any more, and pings are not answered", []
 
 
@@ -254,7 +254,7 @@ def _refuse(venue: Venue, press: Press, now_s: float) -> tuple[str, float | None
 
 
 def _burst(venue: Venue, press: Press, now_s: float) -> tuple[str, float | None]:
-    until_s = now_s + (5.0 if press.seconds is None else press.seconds)
+    until_s = press.until_s(now_s, 5.0)
     venue.burst(press.factor, until_s)
     return f"the rate is {venue.rate(now_s)} events/s for a while", until_s
 

@@ -53,7 +53,7 @@ class Market:
 
     @property
     def pending_bars(self) -> int:
-        """Bars that are closed but not yet sent. At most two per trade made, so bounded by the rate."""
+        """Bars that are closed but not yet sent; they drain faster than trades can cause them (see _send_bars)."""
         return len(self._bars)
 
     def advance(self, now_ms: int, rate: int) -> int:

@@ -225,6 +225,14 @@ class Simulator:
         return self._market.elapsed_ms / 1_000
 
     async def _run(self) -> None:
+        try:
+            await self._pass_time()
+        except Exception:
+            # A simulator whose time stands still must not look like a quiet market.
+            log.exception("simulator_loop_died", at_s=self._now_s)
+            raise
+
+    async def _pass_time(self) -> None:
         clock, pacer = self._clock, self._pacer
         self._wall_ms = self._aligned_wall_ms()
         while True:
