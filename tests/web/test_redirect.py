@@ -14,7 +14,8 @@ from tidewire.web.redirect import local_path, login_redirect
 LEADS_AWAY = [
     None, "", "https://evil.example", "http:evil.example", "//evil.example", "///evil.example", "////evil.example",
     "/\\evil.example", "\\\\evil.example", "\\/evil.example", "/\t/evil.example", "/\n/evil.example",
-    "/\r/evil.example", "\t//evil.example", " //evil.example", "/ /evil.example", "javascript:alert(1)", "JaVaScRiPt:alert(1)",
+    "/\r/evil.example", "\t//evil.example", " //evil.example", "/ /evil.example", "javascript:alert(1)",
+    "JaVaScRiPt:alert(1)",
     "data:text/html,x", "evil.example", "evil.example/path", "@evil.example", ":80", "?x", "#x", "./x", "../x",
     "/x\r\nSet-Cookie: a=b", "/x\x00", "/\u2028/evil.example", "/\uff0fevil.example", "/é", "/login", "/login/",
     "/login?next=/x", "/logout", "/logout?x", "/" + "x" * 3000, "/\x0b/evil.example", "/\x7f/evil", "/x\\y", "https:/x",
