@@ -12,7 +12,7 @@ from tidewire.core.clock import Clock
 from tidewire.feed.multi_connection import MultiConnectionManager
 from tidewire.feed.single_connection import MassiveWebSocketClient
 from tidewire.feed.source import FeedSource, LineConfig
-from tidewire.feed.synthetic import SyntheticSource
+from tidewire.feed.synthetic import SyntheticFeed
 from tidewire.market.commands import FeedCommands
 from tidewire.market.publisher import MarketPublisher
 from tidewire.settings import Settings
@@ -45,7 +45,7 @@ class FeedSide:
 
 def _source(settings: Settings, lines: Sequence[LineConfig], publisher: MarketPublisher, clock: Clock) -> FeedSource:
     if settings.use_synthetic_data:
-        return SyntheticSource(
+        return SyntheticFeed(
             lines,
             rate=settings.synthetic_ticks_per_second,
             receive_ticks=publisher.receive_ticks,

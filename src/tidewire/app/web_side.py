@@ -125,9 +125,14 @@ class WebSide:
         token = settings.metrics_token.get_secret_value() if settings.metrics_token else None
         registry = new_registry(
             StatusCollector(
-                feed=lambda: self.monitor.view.last_status,
+                feed=lambda: self.monitor.report().feed,
                 bus=self._bus.status,
-                counters=lambda: {**_flat("login", self.accounts.statistics()), **door.counters.totals()},
+                responses=lambda: door.counters.by_status,
+                counters=lambda: {
+                    **_flat("accounts", self.accounts.statistics()),
+                    "http_faults": door.counters.faults,
+                    "websocket_handshakes": door.counters.websockets,
+                },
                 gauges=self._gauges,
             )
         )
@@ -201,7 +206,7 @@ class WebSide:
             target="feed",
             details=msgspec.convert(details, dict[str, Any]),
         )
-        await self.accounts.activity.append(entry)
+        await self.accounts.activity.write(entry)
 
 
 def _flat(prefix: str, values: Mapping[str, Any]) -> dict[str, float]:
