@@ -28,12 +28,22 @@ def take(intake: Intake, *events: Event, metrics: LineMetrics | None = None, lin
 
 
 def test_a_new_day_starts_the_sequence_anew() -> None:
-    """A smaller sequence number on the next New York day is not out of order; on the same day it is."""
+    """A number that was there is new on the next New York day; on the same day it is late or a duplicate."""
     intake, metrics = Intake({}), LineMetrics()
     assert take(intake, Trade("A", 1.0, T_MS, q=900), metrics=metrics)
-    assert not take(intake, Trade("A", 1.0, T_MS + 1000, q=5), metrics=metrics)
-    assert take(intake, Trade("A", 1.0, T_MS + DAY_MS, q=5), metrics=metrics)
-    assert (metrics.out_of_order, metrics.duplicates) == (1, 0)
+    assert not take(intake, Trade("A", 1.0, T_MS + 500, q=5), metrics=metrics)
+    assert not take(intake, Trade("A", 1.0, T_MS + 5_000, q=900), metrics=metrics)
+    assert take(intake, Trade("A", 1.0, T_MS + DAY_MS, q=900), metrics=metrics)
+    assert (metrics.out_of_order, metrics.duplicates) == (1, 1)
+
+
+def test_a_venue_that_restarts_is_heard() -> None:
+    """Numbers that start again within the day, on younger trades, are a new count, not late trades."""
+    intake, metrics = Intake({}), LineMetrics()
+    assert take(intake, Trade("A", 1.0, T_MS, q=900), metrics=metrics)
+    assert take(intake, Trade("A", 1.0, T_MS + 2_000, q=1), metrics=metrics)
+    assert take(intake, Trade("A", 1.0, T_MS + 2_001, q=2), metrics=metrics)
+    assert (metrics.out_of_order, metrics.duplicates) == (0, 0)
 
 
 def test_no_sequence_number_no_check() -> None:

@@ -13,8 +13,12 @@ from hypothesis import strategies as st
 from tidewire.core.feed_status import LineState, LineStatus, Percentiles
 from tidewire.feed.account_limit import AccountLimit
 from tidewire.feed.inspection import FrameRing, inspect_frame
+from tidewire.feed.line_metrics import LineMetrics
 from tidewire.feed.line_state import TRANSITIONS, IllegalTransition, Vitals, is_connected, judge, move, status_of
 from tidewire.feed.session_calendar import in_session, session_date
+from tidewire.feed.source import LineTiming
+from tidewire.feed.topic_ledger import TopicLedger
+from tidewire.feed.watch import LineWatch
 from tidewire.feed.window import LatencyWindow, RateWindow, SilenceWatch
 
 STATES = get_args(LineState)
@@ -210,3 +214,60 @@ def test_inspection_of_what_was_not_understood() -> None:
     assert twice.verdict.startswith("valid (the last of 2")
     huge = inspect_frame(1.0, b"\xff" * 100_000, "A")
     assert (huge.truncated, huge.raw_bytes) == (True, 100_000)
+
+
+def test_a_mute_venue_costs_few_reconnects() -> None:
+    """A formerly busy line ends after a minute of silence in session, then after two, four, ...; data forgives."""
+    watch, metrics, ledger = LineWatch(LineTiming()), LineMetrics(), TopicLedger()
+    ledger.want(["T.A"])
+    wall = at("2024-01-16T12:00:00-05:00")
+
+    def mute_after(start: float) -> float:
+        watch.begin(start, 0)
+        for second in range(1, 3_000):
+            now = start + second
+            # The peer answers pings all the time.
+            verdict = watch.examine(now, wall, second, metrics, ledger)
+            if verdict.end is not None:
+                assert (verdict.end.code, verdict.state) == ("mute", "stale")
+                return float(second)
+        return float("inf")
+
+    watch.begin(0, 0)
+    assert mute_after(0) == float("inf")
+    for step in range(100):
+        watch.silence.receive(5_000 + step / 10)
+    assert [mute_after(10_000 * n) for n in range(1, 7)] == [60, 120, 240, 480, 960, 960]
+    metrics.count_frame(80_000, 10, 1)
+    watch.begin(80_000, 0)
+    assert watch.examine(80_001, wall, 1, metrics, ledger).steady
+    assert mute_after(90_000) == 60
+
+
+def test_out_of_session_silence_never_ends_a_line() -> None:
+    """At the weekend a mute line is closed, not broken."""
+    watch, metrics, ledger = LineWatch(LineTiming()), LineMetrics(), TopicLedger()
+    ledger.want(["T.A"])
+    watch.begin(0, 0)
+    for step in range(100):
+        watch.silence.receive(step / 10)
+    verdict = watch.examine(5_000, at("2024-01-20T12:00:00-05:00"), 1, metrics, ledger)
+    assert (verdict.state, verdict.end) == ("market_closed", None)
+
+
+def test_ping_then_deadline() -> None:
+    """Nine silent seconds ask for a pong, nine more end it; any frame is a sign of life."""
+    watch, metrics, ledger = LineWatch(LineTiming()), LineMetrics(), TopicLedger()
+    watch.begin(0, 5)
+
+    def look(now: float, heard: int) -> tuple[bool, str | None]:
+        verdict = watch.examine(now, 0.0, heard, metrics, ledger)
+        return verdict.ping, verdict.end.code if verdict.end is not None else None
+
+    assert look(8, 5) == (False, None)
+    assert look(9, 5) == (True, None)
+    assert look(10, 5) == (False, None)
+    assert look(11, 6) == (False, None)
+    assert look(20, 6) == (True, None)
+    assert look(28, 6) == (False, None)
+    assert look(29, 6) == (False, "pong_timeout")
