@@ -4,8 +4,9 @@ A trade that repeats a sequence number of its symbol is a duplicate, one that go
 counted and dropped, never published (a jump forward is normal). A bar that is sent again with other numbers is a
 correction: published if it is the newest of its symbol, else only counted, because a price must not go back in time.
 A number that goes back although its trade is a second or more younger is not late: the venue started counting anew
-(each New York day, or after a restart), and the trade is published.
-Quotes, price bands and fair values are decoded and counted, not published. One intake serves all lines of a source, so a ticker on two lines at once is still published once.
+(each New York day, or after a restart), and the trade is published. Quotes, price bands and fair values are decoded
+and counted, not published. One intake serves all lines of a source, so a ticker on two lines at once is still
+published once.
 Source: feed-protocol.md 1.6.
 """
 
