@@ -88,13 +88,15 @@ class HardenedServer(socketio.AsyncServer):  # type: ignore[misc]
         await self._close(eio_sid)
 
     async def shutdown(self) -> None:
-        """End every socket and every task. Call it before the web server stops."""
+        """End every socket and every task. Call it before the web server stops. Idempotent."""
         for record in list(self._records.values()):
             record.abort()
         for timer in self._deadlines.values():
             timer.cancel()
         self._deadlines.clear()
-        await super().shutdown()
+        # The library awaits the handle without looking whether there is (still) one.
+        if self.eio.service_task_handle is not None:
+            await super().shutdown()
         tasks = [*self.eio.background, *self._closing]
         for task in tasks:
             task.cancel()
