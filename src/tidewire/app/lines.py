@@ -53,7 +53,8 @@ def _line(
     connection: ConnectionSettings, tickers: Sequence[str], warnings: list[str], owner: dict[str, str]
 ) -> LineConfig:
     """Keep a ticker that two connections name on the first, and say so."""
-    kept, elsewhere = [], []
+    kept: list[str] = []
+    elsewhere: list[str] = []
     for ticker in tickers if connection.enabled else ():
         first = owner.setdefault(ticker, connection.connection_id)
         (kept if first == connection.connection_id else elsewhere).append(ticker)

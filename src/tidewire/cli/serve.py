@@ -28,7 +28,7 @@ def serve(
     if workers > 1:
         raise SettingsError(
             f"--workers {workers}: this release runs one worker for each `serve`.",
-            required_action="Run `tidewire serve --no-feed` several times on ports of their own behind a proxy, and one `feed`.",
+            required_action="Run several `tidewire serve --no-feed` behind a proxy, and one `tidewire feed`.",
             will_not="Tidewire will not start fewer workers than you asked for without saying so.",
         )
     _run(settings, with_feed=with_feed, with_web=True)
