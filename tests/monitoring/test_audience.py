@@ -311,3 +311,18 @@ def test_a_backlog_and_new_ticks_share_one_budget() -> None:
     assert [seen.id for seen in shown] == list(range(2, 12))
     assert dropped == 1
     assert viewer.dropped == {"connection_1": 1}
+
+
+def test_a_viewer_that_joins_between_flushes_is_owed_nothing_older() -> None:
+    """It gets what arrives from then on; what others still wait for is neither shown to it nor counted."""
+    audience, ticks = Audience(), Ticks()
+    audience.add("early", Options(batch=True))
+    audience.absorb([ticks.make()])
+    late = audience.add("late", Options(batch=True))
+    audience.absorb([ticks.make()])
+    shown = {viewer.key: [seen.id for seen in one.ticks] for one in audience.flush() for viewer in one.viewers}
+    assert shown == {"early": [1, 2], "late": [2]}
+    audience.absorb([ticks.make()])
+    (together,) = audience.flush()
+    assert ([seen.id for seen in together.ticks], len(together.viewers)) == ([3], 2)
+    assert not late.dropped
