@@ -17,7 +17,15 @@ async function show(): Promise<void> {
   if (!answer.ok) throw new Error(`the API description was answered with ${answer.status}`);
   const spec: unknown = await answer.json();
   target.replaceChildren();
-  SwaggerUIBundle({ domNode: target, spec, validatorUrl: null, deepLinking: true, docExpansion: "list" });
+  SwaggerUIBundle({
+    domNode: target,
+    spec,
+    validatorUrl: null,
+    deepLinking: true,
+    docExpansion: "list",
+    // The page has its main landmark already; a second one confuses screen readers.
+    onComplete: () => target.querySelector("main")?.setAttribute("role", "group"),
+  });
 }
 
 try {

@@ -324,6 +324,12 @@ export function visible(state: Dashboard, one: Column, limit: number = ROWS_SHOW
   return entries.map((entry) => entry.tick);
 }
 
+/** Whether every enabled column's view is paused. */
+export function allPaused(state: Dashboard): boolean {
+  const live = [...state.columns.values()].filter((one) => one.line?.enabled !== false);
+  return live.length > 0 && live.every((one) => one.pausedAt !== null);
+}
+
 export interface Sums {
   connected: number;
   enabled: number;

@@ -18,7 +18,7 @@ export interface ChartLine {
   values: (number | null)[];
 }
 
-const HEIGHT = 76;
+const HEIGHT = 64;
 /** Shorter than this a drag was a click. */
 const DRAG_MIN_PX = 6;
 /** The least span shown, so that a feed of a few seconds does not look like hours. */
@@ -96,7 +96,7 @@ export class Chart {
         width: Math.max(80, this.host.clientWidth),
         height: HEIGHT,
         legend: { show: false },
-        padding: [6, 6, 0, 0],
+        padding: [6, 14, 0, 0],
         tzDate: (ts) => uPlot.tzDate(new Date(ts * 1000), zone()),
         cursor: {
           y: false,
