@@ -326,8 +326,9 @@ def _connection(address: Address, limits: BrokerLimits) -> AbstractConnection:
         "username": address.username or None,
         "password": address.password or None,
         # None, not a number: with one, redis-py wraps each write in asyncio.wait_for, which on Python 3.11 can swallow
-        # a cancellation that comes as the write completes: stop() and our deadlines would hang. They are around every
+        # a cancellation that comes as the write completes. Deadlines and stop() would hang; ours are around every
         # await.
+        "socket_timeout": None,
         "socket_connect_timeout": limits.connect_timeout_s,
         "retry": Retry(NoBackoff(), 0),
         "protocol": 2,
