@@ -7,6 +7,15 @@ import { startFrame } from "../ui/frame";
 
 startFrame({ items: () => [] });
 
+/** Swagger UI has its own dark colours behind a class. */
+function matchTheme(): void {
+  const root = document.documentElement;
+  root.classList.toggle("dark-mode", root.dataset["bsTheme"] === "dark");
+}
+
+matchTheme();
+document.addEventListener("tidewire:theme", matchTheme);
+
 const target = find(document, "#swagger");
 
 async function show(): Promise<void> {

@@ -164,7 +164,9 @@ export class StreamView {
     setText(part(this.pauseButton, "pause-word"), paused ? t("view.resume") : t("view.pause"));
     this.jumpButton.disabled = !paused && !held;
     if (paused) this.skipped = 0;
-    setText(this.state, this.words(column, held, newer));
+    const words = this.words(column, held, newer);
+    setText(this.state, words);
+    setAttribute(this.state, "title", words);
     setAttribute(this.state, "data-view", paused ? "paused" : held && newer > 0 ? "holding" : "live");
     const none = this.rows[0]?.tick === null;
     setHidden(this.empty, !none);
