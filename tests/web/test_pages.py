@@ -23,7 +23,7 @@ class Door:
 
     def __init__(self) -> None:
         self.who: Principal | None = None
-        self.app = FastAPI(docs_url=None, redoc_url=None)
+        self.app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
         self.templates = Templates()
         settings = PageSettings(node="node-<a>", demo=True, data_notice="Modelled path.")
         self.app.include_router(pages_router(self.templates, settings, lambda request: "token-1"))
@@ -56,7 +56,7 @@ async def client(door: Door) -> AsyncIterator[httpx2.AsyncClient]:
         yield found
 
 
-@pytest.mark.parametrize("path", ["/", "/admin/websockets", "/docs"])
+@pytest.mark.parametrize("path", ["/", "/admin/websockets", "/docs", "/openapi.json"])
 async def test_nobody_sees_a_page(client: httpx2.AsyncClient, path: str) -> None:
     """Without a session every page is refused."""
     assert (await client.get(path)).status_code == 401
@@ -179,3 +179,11 @@ def test_the_logout_page_posts_its_token(door: Door) -> None:
     page = bytes(door.templates.render(request, "logout.html", {"csrf_token": "c-2"}).body).decode()
     assert 'method="post" action="/logout"' in page
     assert 'value="c-2"' in page
+
+
+async def test_the_schema_is_for_those_who_are_logged_in(door: Door, client: httpx2.AsyncClient) -> None:
+    """/docs reads it; it describes the routes of the application that serves it."""
+    door.who = principal(Role.USER)
+    answer = await client.get("/openapi.json")
+    assert answer.json()["openapi"].startswith("3.")
+    assert answer.headers["cache-control"] == "no-store"

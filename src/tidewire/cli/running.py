@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol, TypeVar
 
 import structlog
 import uvloop
@@ -19,6 +19,35 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     """Run ``main`` on a fresh uvloop event loop and return its result."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main)
+
+
+class Service(Protocol):
+    """Something that is started and stopped."""
+
+    async def start(self) -> None:
+        """Start; on failure leave nothing running."""
+        ...
+
+    async def stop(self) -> None:
+        """Stop. Idempotent."""
+        ...
+
+
+async def run_until_signal(service: Service, ready: Callable[[], None] = lambda: None) -> None:
+    """Start ``service``, call ``ready``, and stop it at the first SIGTERM or SIGINT, also while it is starting."""
+    signalled = asyncio.create_task(wait_for_signal(), name="signal")
+    starting = asyncio.create_task(service.start(), name="start")
+    try:
+        await asyncio.wait({signalled, starting}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            await starting
+            ready()
+            await signalled
+    finally:
+        for task in (starting, signalled):
+            task.cancel()
+        await asyncio.gather(starting, signalled, return_exceptions=True)
+        await service.stop()
 
 
 async def wait_for_signal() -> str:
