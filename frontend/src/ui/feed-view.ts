@@ -68,11 +68,13 @@ export class FeedView {
   draw(): void {
     if (this.model.state.version.layout !== this.drawnLayout) this.layOut();
     const input = this.alertInput();
-    const context = { now: this.now(), staleSince: staleSince(input), metric: this.model.metric };
+    const context = { now: this.now(), staleSince: staleSince(input), metric: this.model.metric, chartBudget: 1 };
+    let complete = true;
     for (const [id, view] of this.columns) {
       const column = this.model.state.columns.get(id);
-      if (column !== undefined) view.draw(this.model.state, column, context);
+      if (column !== undefined) complete = view.draw(this.model.state, column, context) && complete;
     }
+    if (!complete) this.actions.redraw();
     this.drawUnassigned();
     this.drawSums(context.staleSince !== null);
     this.drawTools();
