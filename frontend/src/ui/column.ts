@@ -81,6 +81,7 @@ export class ColumnView {
 
   destroy(): void {
     for (const chart of this.charts) chart.destroy();
+    this.stream.destroy();
     this.root.remove();
   }
 

@@ -3,9 +3,9 @@
  * socket, and it decides nothing: what is pressed goes to the actions it is given.
  */
 import type { LinkState } from "../socket/admin-channel";
-import { type ErrorObject, UNASSIGNED } from "../socket/wire";
+import { UNASSIGNED } from "../socket/wire";
 import { type AlertInput, alerts, staleSince } from "../state/alerts";
-import { allPaused, type Dashboard, rate, sums } from "../state/dashboard";
+import { allPaused, type Dashboard, type Notice, rate, sums } from "../state/dashboard";
 import { worst } from "../state/line-badge";
 import { type BannerRuns, toBanner } from "./alert-banners";
 import { Banners } from "./banners";
@@ -22,7 +22,7 @@ export interface FeedModel {
   link: LinkState;
   /** Since when the page's own socket is down, Unix seconds. */
   downSince: number | null;
-  notices: ErrorObject[];
+  notices: Notice[];
   busErrorsSeen: number;
   /** What the second chart of every column shows. */
   metric: string;

@@ -38,8 +38,8 @@ const CALM_MS = 250;
 /** Fewer changed rows than this are always drawn at once. */
 const FLOOD_ROWS = 12;
 
-/** Above this many new rows in one frame a flash says nothing and only flickers. */
-const FLASH_MAX = 4;
+/** A flash draws the eye to a rare tick; rows that come faster than it fades would only flicker. */
+const FLASH_APART_MS = 300;
 
 export class StreamView {
   private readonly body: HTMLElement;
@@ -60,9 +60,15 @@ export class StreamView {
   private calmTimer: ReturnType<typeof setTimeout> | undefined;
   private drawnStream = -1;
   private drawnTotal = 0;
+  private drawnAt = 0;
   private drawnGeneration = -1;
   private cleared = false;
   private skipped = 0;
+  private readonly gone = new AbortController();
+  private readonly observer = new ResizeObserver(([entry]) => {
+    // Rows are 24 px high at least; two more cover the head and a half-seen row.
+    this.inView = Math.min(ROWS_SHOWN, Math.ceil((entry?.contentRect.height ?? 0) / 24) + 2);
+  });
   private readonly id: string;
   private readonly actions: StreamActions;
 
@@ -85,15 +91,19 @@ export class StreamView {
     this.scroll.addEventListener("pointerleave", () => this.point(false));
     // Remembered here, because asking for it between two writes would make the browser lay the page out each time.
     this.scroll.addEventListener("scroll", () => this.onScroll(), { passive: true });
-    new ResizeObserver(([entry]) => {
-      // Rows are 24 px high at least; two more cover the head and a half-seen row.
-      this.inView = Math.min(ROWS_SHOWN, Math.ceil((entry?.contentRect.height ?? 0) / 24) + 2);
-    }).observe(this.scroll);
-    document.addEventListener("selectionchange", () => this.onSelection());
+    this.observer.observe(this.scroll);
+    document.addEventListener("selectionchange", () => this.onSelection(), { signal: this.gone.signal });
     this.body.addEventListener("focusin", () => actions.redraw());
     this.body.addEventListener("focusout", () => actions.redraw());
     this.body.addEventListener("click", (event) => this.onClick(event));
     this.body.addEventListener("keydown", (event) => this.onKey(event));
+  }
+
+  /** Lets go of what outlives its elements. */
+  destroy(): void {
+    this.gone.abort();
+    this.observer.disconnect();
+    clearTimeout(this.calmTimer);
   }
 
   get paused(): boolean {
@@ -161,8 +171,11 @@ export class StreamView {
     const changed = this.rows.reduce((sum, row, i) => sum + (row.tick === (this.ticks[i] ?? null) ? 0 : 1), 0);
     if (forced || changed <= FLOOD_ROWS) this.fillAll();
     else this.fillSome();
+    const now = performance.now();
+    const rare = now - this.drawnAt >= FLASH_APART_MS;
+    this.drawnAt = now;
     for (const [i, row] of this.rows.entries()) {
-      const flash = i < fresh && fresh <= FLASH_MAX;
+      const flash = i < fresh && rare;
       if (row.tr.classList.contains("fresh") !== flash) row.tr.classList.toggle("fresh", flash);
       const tab = i === 0 ? 0 : -1;
       if (row.tr.tabIndex !== tab) row.tr.tabIndex = tab;
