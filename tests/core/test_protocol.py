@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tidewire.core import protocol
 from tidewire.core.close_code import CLOSE_CODES, Reconnect, reconnect_after
-from tidewire.core.errors import RateLimited, StoreError
+from tidewire.core.errors import RateLimited, SettingsError, StoreError
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text("utf-8")
 
@@ -99,4 +99,5 @@ def test_errors_become_error_objects() -> None:
     """A request error says whether and when to try again; others are not promised to be temporary."""
     body = protocol.error_body(RateLimited("Too many.", required_action="Wait.", will_not="No.", retry_after_ms=20))
     assert (body.code, body.temporary, body.retry_after_ms) == ("rate_limited", True, 20)
-    assert protocol.error_body(StoreError("Down.")).temporary is False
+    assert protocol.error_body(StoreError("Down.")).temporary is True
+    assert protocol.error_body(SettingsError("Wrong.")).temporary is False

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from tidewire.core.errors import RequestError, TidewireError
+from tidewire.core.errors import BusError, RequestError, StoreError, TidewireError
 
 PLAIN = "tidewire.v1"
 BATCH = "tidewire.v1.batch"
@@ -374,6 +374,6 @@ def error_body(error: TidewireError) -> ErrorBody:
         message=error.message,
         required_action=error.required_action,
         will_not=error.will_not,
-        temporary=request.temporary if request is not None else False,
+        temporary=request.temporary if request is not None else isinstance(error, StoreError | BusError),
         retry_after_ms=request.retry_after_ms if request is not None else None,
     )

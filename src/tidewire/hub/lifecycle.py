@@ -24,7 +24,7 @@ PONG_S = 10.0
 STALL_S = 8.0
 WARN_EXPIRY_S = 60.0
 # The peer gets this long to answer a close frame before the TCP connection is cut.
-CLOSE_S = 3.0
+CLOSE_S = 2.0
 
 
 class State(enum.Enum):
@@ -105,6 +105,11 @@ class Lifecycle:
     def ended(self) -> bool:
         """Whether nothing may be sent any more."""
         return self.state in (State.CLOSING, State.CLOSED)
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether the transport's buffer is over its mark."""
+        return self._slow_since is not None
 
     @property
     def expires_at(self) -> float | None:

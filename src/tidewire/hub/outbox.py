@@ -168,10 +168,15 @@ class Outbox:
             return verdict
         return self._relieve(in_flight_bytes)
 
-    def take(self) -> list[bytes]:
-        """Return everything held, in order, and forget it."""
-        taken = [item.encoded for item in self._items.values()]
-        self.clear()
+    def take(self, max_bytes: int) -> list[bytes]:
+        """Return the oldest messages, about ``max_bytes`` of them and at least one if any is held, and forget them."""
+        taken: list[bytes] = []
+        size = 0
+        while self._items and size < max_bytes:
+            item = self._items.pop(next(iter(self._items)))
+            self._account(-item.cost)
+            taken.append(item.encoded)
+            size += len(item.encoded)
         return taken
 
     def leave(self, room_id: str) -> None:

@@ -96,8 +96,9 @@ class Room(Generic[Member]):
         self._pending: list[Publication] = []
         self._groups: dict[tuple[str, bool], dict[Member, None]] = {}
         self._place: dict[Member, tuple[str, bool]] = {}
-        # Members who joined after something pending was published: how many pending messages are not for them.
-        self._fresh: dict[Member, int] = {}
+        # Members who joined after something pending was published: how many pending messages are not for them, and the
+        # room's offset when they came.
+        self._fresh: dict[Member, tuple[int, int]] = {}
 
     def __len__(self) -> int:
         return len(self._place)
@@ -119,7 +120,7 @@ class Room(Generic[Member]):
         group = (audience, batch)
         self._place[member] = group
         if self._pending:
-            self._fresh[member] = len(self._pending)
+            self._fresh[member] = (len(self._pending), self.offset)
         else:
             self._groups.setdefault(group, {})[member] = None
         return self._recover(since, audience, now)
@@ -135,6 +136,18 @@ class Room(Generic[Member]):
             if not members:
                 del self._groups[group]
         return True
+
+    def sent_offset(self, member: Member) -> int:
+        """Return the newest offset that has been given out to ``member``; the next flush begins after it."""
+        if member in self._fresh:
+            return self._fresh[member][1]
+        return self.offset - sum(publication.offset is not None for publication in self._pending)
+
+    def owed(self, member: Member) -> Share[Member]:
+        """Return the pending messages of one member, for whoever is about to be moved or to leave in good order."""
+        audience, batch = self._place[member]
+        skipped = self._fresh[member][0] if member in self._fresh else 0
+        return Share((member,), audience, batch, self._pending[skipped:])
 
     def publish(
         self,
@@ -188,7 +201,7 @@ class Room(Generic[Member]):
         if not pending:
             return []
         shares = [Share(members, audience, batch, pending) for (audience, batch), members in self._groups.items()]
-        for member, skipped in self._fresh.items():
+        for member, (skipped, _) in self._fresh.items():
             audience, batch = self._place[member]
             if skipped < len(pending):
                 shares.append(Share((member,), audience, batch, pending[skipped:]))
