@@ -50,12 +50,10 @@ class Door:
         resume: Called when a session is open, to handle each message that came early; the reception sets it.
     """
 
-    def __init__(
-        self, board: Switchboard, authenticate: Authenticate, resume: Callable[[Session, bytes], None]
-    ) -> None:
+    def __init__(self, board: Switchboard, authenticate: Authenticate) -> None:
         self._board = board
         self._authenticate = authenticate
-        self._resume = resume
+        self.resume: Callable[[Session, bytes], None] | None = None
 
     def open(self, socket: Socket, peer: Peer, credential: Credential | None) -> Session:
         """Admit a connection and begin to find out who it is."""
