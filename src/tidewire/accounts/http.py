@@ -1,7 +1,8 @@
 """FastAPI dependencies that ask the rule book. It must not know how a principal was found;
 the door puts it on the request.
 
-``web/security.py`` sets ``request.state.principal`` (Principal or None) before any route runs.
+``web/session.py`` sets ``request.state.principal`` (Principal or None) before any route runs, and
+``request.state.principal_error`` if it could not find out.
 """
 
 from __future__ import annotations
@@ -11,11 +12,14 @@ from collections.abc import Callable
 from fastapi import Request
 
 from tidewire.accounts.model import Principal, Role
-from tidewire.core.errors import Forbidden, Unauthenticated
+from tidewire.core.errors import Forbidden, StoreError, Unauthenticated
 
 
 def current_principal(request: Request) -> Principal:
-    """Return the logged-in principal. Raises Unauthenticated."""
+    """Return the logged-in principal. Raises Unauthenticated, or StoreError if nobody can tell who it is."""
+    error: StoreError | None = getattr(request.state, "principal_error", None)
+    if error is not None:
+        raise error
     principal: Principal | None = getattr(request.state, "principal", None)
     if principal is None:
         raise Unauthenticated(

@@ -1,7 +1,8 @@
 """What every bus is: publish without waiting, subscribe with a callback. It must not know what payloads mean.
 
 Order: messages of one channel reach one subscriber in the order they were published by one process.
-Delivery: at most once (live messages). A message that cannot be taken is refused with BusError, never dropped silently.
+Delivery: at most once (live messages). A message that cannot be taken is refused with BusError, never dropped silently;
+what was taken and then lost with a connection is counted, logged and told in the status.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import msgspec
 # Called on the event loop, never awaited: (channel, payloads in order). It must not block.
 Receive = Callable[[str, Sequence[bytes]], None]
 
+BusState = Literal["up", "degraded", "down"]
+
 
 class BusStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How the bus is now.
@@ -23,12 +26,20 @@ class BusStatus(msgspec.Struct, frozen=True, kw_only=True):
         state: ``up``, ``degraded`` (connected, but something was lost or is slow) or ``down``.
         since: When this state began, Unix seconds.
         reason: Why it is not up; empty when up.
-        published, delivered, refused, callback_errors, reconnects: Counters since start.
-        outbox_messages, outbox_bytes: Accepted but not yet written.
+        published: Messages taken by publish().
+        delivered: Messages handed to callbacks (one message to three callbacks counts three).
+        refused: Messages that publish() did not take.
+        callback_errors, reconnects: Counters since start.
+        outbox_messages, outbox_bytes: Taken, but not yet confirmed by the broker.
+        lost: Taken, then certainly not delivered (unsent when the connection ended, or refused by the broker).
+        unconfirmed: Written when the connection ended, no answer seen: it is unknown whether they were delivered.
+        gaps: Channels that were subscribed anew after a break, so that messages may be missing, counted each time.
+        rtt_ms: Last measured round trip to the broker, milliseconds; None if there is none.
+        endpoint: Where the broker is, without credentials; empty if in-process.
     """
 
     kind: Literal["memory", "redis"]
-    state: Literal["up", "degraded", "down"]
+    state: BusState
     since: float
     reason: str = ""
     published: int = 0
@@ -38,6 +49,17 @@ class BusStatus(msgspec.Struct, frozen=True, kw_only=True):
     reconnects: int = 0
     outbox_messages: int = 0
     outbox_bytes: int = 0
+    lost: int = 0
+    unconfirmed: int = 0
+    gaps: int = 0
+    rtt_ms: float | None = None
+    endpoint: str = ""
+
+
+# Called with the channel on which messages may be missing.
+GapNotice = Callable[[str], None]
+# Called with the new status on every change of state.
+StateNotice = Callable[[BusStatus], None]
 
 
 class Subscription(Protocol):
@@ -47,12 +69,28 @@ class Subscription(Protocol):
         """Stop deliveries at once. Idempotent."""
         ...
 
+    async def ready(self) -> None:
+        """Return once messages published from now on, by anybody, will be delivered.
+
+        Raises:
+            BusError: The broker refused the subscription or did not confirm it in time.
+        """
+        ...
+
+
+class Watch(Protocol):
+    """A registered notice callback."""
+
+    def close(self) -> None:
+        """Stop the notices at once. Idempotent."""
+        ...
+
 
 class Bus(Protocol):
     """Publish and subscribe by channel name."""
 
     async def start(self) -> None:
-        """Connect. Raises BusError if the bus cannot be reached."""
+        """Connect. Starting twice is one start. Raises BusError if the bus cannot be reached."""
         ...
 
     async def stop(self) -> None:
@@ -68,7 +106,15 @@ class Bus(Protocol):
         ...
 
     def subscribe(self, channel: str, receive: Receive) -> Subscription:
-        """Call ``receive`` for every later message of ``channel``."""
+        """Call ``receive`` for every later message of ``channel``. Allowed before start()."""
+        ...
+
+    def on_gap(self, notify: GapNotice) -> Watch:
+        """Call ``notify`` whenever messages of a subscribed channel may have been missed."""
+        ...
+
+    def on_state(self, notify: StateNotice) -> Watch:
+        """Call ``notify`` with the status on every change of state."""
         ...
 
     def status(self) -> BusStatus:

@@ -13,6 +13,8 @@
     |   |-- Forbidden              403   logged in, but not allowed
     |   |-- NotFound               404   no such thing
     |   |-- Conflict               409   the thing exists already or has changed since
+    |   |-- TooLarge               413   the request is larger than its limit
+    |   |-- WrongMediaType         415   the body is in a format that is not read here
     |   |-- RateLimited            429   too many attempts; ``retry_after_ms`` says when
     |   `-- Unavailable            503   a part that is needed is down; temporary
     `-- Disconnect             the peer: becomes a WebSocket close code
@@ -136,6 +138,20 @@ class Conflict(RequestError):
 
     code = "conflict"
     status = 409
+
+
+class TooLarge(RequestError):
+    """The request is larger than its limit."""
+
+    code = "too_large"
+    status = 413
+
+
+class WrongMediaType(RequestError):
+    """The body is in a format that is not read here."""
+
+    code = "wrong_media_type"
+    status = 415
 
 
 class RateLimited(RequestError):

@@ -7,11 +7,10 @@ Source: contract.md section 5, "Authentication" and revocation; reliability.md 3
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Literal
 
 import structlog
 
+from tidewire.accounts.credential import Credential
 from tidewire.accounts.grants import Address, grant_for, require_enter, resolve
 from tidewire.accounts.model import Principal
 from tidewire.core import protocol
@@ -26,14 +25,6 @@ _log = structlog.get_logger(__name__)
 
 # A client may send its first requests together with ``authenticate``; more than this is a flood.
 MAX_EARLY_MESSAGES = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """What a client showed: the session cookie's value, a bearer token, ``?token=``, or a token in a message."""
-
-    kind: Literal["cookie", "bearer", "query", "message"]
-    secret: str
 
 
 # Returns who it is, None if nobody. Raises StoreError or BusError if that cannot be found out now.

@@ -14,13 +14,14 @@ from dataclasses import replace
 
 import msgspec
 
+from tidewire.accounts.credential import Credential
 from tidewire.accounts.model import Principal, Role
 from tidewire.core import protocol
 from tidewire.core.clock import Clock
 from tidewire.core.protocol import Delivery, Member
 from tidewire.hub.builtin import Builtin
 from tidewire.hub.command import Command, Commands
-from tidewire.hub.door import Authenticate, Credential, Door
+from tidewire.hub.door import Authenticate, Door
 from tidewire.hub.reception import Reception
 from tidewire.hub.registry import ConnectionInfo
 from tidewire.hub.room import EVERYBODY, RoomRules

@@ -10,10 +10,11 @@ from collections.abc import Awaitable
 
 import structlog
 
+from tidewire.accounts.credential import Credential
 from tidewire.core import protocol
 from tidewire.core.errors import RateLimited, TidewireError, Unauthenticated
 from tidewire.hub.command import Commands, Request, answer
-from tidewire.hub.door import Credential, Door
+from tidewire.hub.door import Door
 from tidewire.hub.session import Session
 from tidewire.hub.switchboard import Switchboard
 
@@ -45,10 +46,9 @@ class Reception:
             self._board.close(session, 4501)
             return
         request = self._commands.read(payload)
-        wait_s = session.bucket.take(now)
-        if wait_s > 0.0:
+        if not session.bucket.take(now):
             session.refusals += 1
-            self._answer(session, request, _too_fast(wait_s))
+            self._answer(session, request, _too_fast(session.bucket.wait_s(now)))
             if session.refusals > MAX_REFUSALS:
                 self._board.close(session, 4103)
             return

@@ -15,10 +15,11 @@ from tidewire.accounts.model import Principal
 from tidewire.core import protocol
 from tidewire.core.close_code import CLOSE_CODES, reconnect_after
 from tidewire.core.protocol import Delivery
+from tidewire.core.token_bucket import TokenBucket
 from tidewire.hub.frame import HEADROOM_BYTES, text_frames, with_headroom
 from tidewire.hub.history import Publication
 from tidewire.hub.lifecycle import Lifecycle, State
-from tidewire.hub.limit import ErrorBudget, TokenBucket
+from tidewire.hub.limit import ErrorBudget
 from tidewire.hub.outbox import Outbox, Outcome, Verdict
 from tidewire.hub.room import Room
 

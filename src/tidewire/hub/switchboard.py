@@ -17,8 +17,9 @@ import structlog
 
 from tidewire.core import protocol
 from tidewire.core.clock import Clock
+from tidewire.core.token_bucket import TokenBucket
 from tidewire.hub.lifecycle import Due, Lifecycle, Timing
-from tidewire.hub.limit import ErrorBudget, TokenBucket
+from tidewire.hub.limit import ErrorBudget
 from tidewire.hub.outbox import HARD_BYTES, Budget, Outbox, Outcome
 from tidewire.hub.registry import ConnectionInfo, Registry, describe
 from tidewire.hub.room import RoomRules
@@ -136,7 +137,7 @@ class Switchboard:
             peer,
             lifecycle=Lifecycle(now, options.timing),
             outbox=Outbox(self.budget, options.outbox_bytes),
-            bucket=TokenBucket(options.messages_per_second, options.burst, now),
+            bucket=TokenBucket(rate=options.messages_per_second, burst=options.burst, now=now),
             errors=ErrorBudget(),
             connected_at=self.clock.time(),
         )

@@ -3,7 +3,8 @@
 It must not open a database or a socket; ``cli`` and ``app`` pass single values down, no floor below sees the object.
 """
 
+from tidewire.settings.check import describe
 from tidewire.settings.load import known_keys, load_settings
 from tidewire.settings.model import ConnectionSettings, Settings
 
-__all__ = ["ConnectionSettings", "Settings", "known_keys", "load_settings"]
+__all__ = ["ConnectionSettings", "Settings", "describe", "known_keys", "load_settings"]

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from pydantic import SecretStr
+
 from tidewire.settings.model import DEFAULT_FEED_URL, SLOTS_MAX, Settings
 
 # Shorter secrets can be guessed offline from a signed cookie; 32 characters of a generator are 128 bits and more.
@@ -160,3 +162,23 @@ def is_loopback(host: str) -> bool:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def describe(s: Settings) -> dict[str, str]:
+    """Return every key that differs from an unused slot's default, with its value as it may be shown."""
+    shown = {}
+    for name, field in Settings.model_fields.items():
+        value = getattr(s, name)
+        if re.fullmatch(r"connection_\d+_\w+", name) and value == field.default:
+            continue
+        text = ", ".join(value) if isinstance(value, tuple) else _plain(value)
+        shown[str(field.validation_alias)] = mask(str(field.validation_alias), text) if text else ""
+    return dict(sorted(shown.items()))
+
+
+def _plain(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return str(value).lower() if isinstance(value, bool) else str(value)

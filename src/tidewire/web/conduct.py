@@ -14,7 +14,7 @@ from functools import partial
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
-from tidewire.hub.limit import TokenBucket
+from tidewire.core.token_bucket import TokenBucket
 
 MAX_MESSAGE_BYTES = 65_536
 MAX_FRAGMENTS = 64
@@ -222,8 +222,8 @@ class Conduct(WSListener):
     def _take_control(self, kind: object, payload: bytes) -> None:
         now = self._loop.time()
         if self._control is None:
-            self._control = TokenBucket(CONTROL_RATE, CONTROL_BURST, now)
-        if self._control.take(now) > 0.0:
+            self._control = TokenBucket(rate=CONTROL_RATE, burst=CONTROL_BURST, now=now)
+        if not self._control.take(now):
             self.close(1008, "too many control frames")
             return
         # Whoever does not read gets no pongs either: they would only grow the buffer (reliability.md finding 2).

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import resource
-import socket
 from collections import Counter
 from collections.abc import Callable
 from http import HTTPStatus
@@ -29,16 +28,7 @@ _log = structlog.get_logger(__name__)
 
 # Files that are not client sockets: the database, the bus, listeners, logs, HTTP requests under way.
 SPARE_FILES = 200
-# A reader that takes nothing for this long is gone for the kernel, too (reliability.md finding 1).
-USER_TIMEOUT_MS = 20_000
 READ_BUFFER_BYTES = 1_024
-
-
-def prepare_listener(listener: socket.socket) -> None:
-    """Set kernel options that accepted sockets inherit (Linux): cut peers that acknowledge nothing for 20 s."""
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
 
 def connection_cap() -> int:

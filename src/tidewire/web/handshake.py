@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import parse_qsl
 
+from tidewire.accounts.credential import Credential
 from tidewire.core.protocol import BATCH, SUBPROTOCOLS
-from tidewire.hub.door import Credential
 
 # Cookies and proxies' additions fit well; everything that fits here is parsed in microseconds.
 MAX_HEAD_BYTES = 65_536
@@ -184,11 +184,11 @@ def _credential(headers: Mapping[str, list[str]], query: str, cookie_name: str) 
     for name, value in parse_qsl(query, max_num_fields=32) if len(query) < MAX_SECRET_CHARS else ():
         if name == "token" and value:
             return Credential("query", value)
-    for header in headers.get("cookie", ()):
-        for pair in header.split(";"):
-            name, _, value = pair.strip().partition("=")
-            if name == cookie_name and value:
-                return Credential("cookie", value[:MAX_SECRET_CHARS])
+    pairs = [pair.strip().partition("=") for header in headers.get("cookie", ()) for pair in header.split(";")]
+    # Two cookies of one name: another site of the same domain planted one (RFC 6265 section 8.6); neither is believed.
+    values = [value.strip('"') for name, _, value in pairs if name == cookie_name]
+    if len(values) == 1 and values[0]:
+        return Credential("cookie", values[0][:MAX_SECRET_CHARS])
     return None
 
 

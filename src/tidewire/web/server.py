@@ -11,11 +11,12 @@ import contextlib
 import socket
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import uvicorn
 
 from tidewire.core.errors import SettingsError
+from tidewire.web.websocket_protocol import set_user_timeout, websocket_options
 
 # A browser that is being closed gets this long to read what was written for it.
 GRACE_S = 3
@@ -42,65 +43,74 @@ class _QuietServer(uvicorn.Server):
 
 
 class WebServer:
-    """One listening port.
+    """One listening port: ``bind`` it, then ``start`` serving an application on it.
 
     Args:
-        app: The ASGI application.
-        host, port: Where to listen; port 0 lets the kernel choose (see ``port`` afterwards).
-        websocket_protocol: uvicorn WebSocket protocol class for sockets that the application accepts.
-        prepare_socket: Called with the listening socket before it listens (kernel options are inherited by accepts).
+        host, port: Where to listen; port 0 lets the kernel choose (see ``port`` after ``bind``).
         certificate, private_key: PEM files for TLS, both or neither.
         trusted_proxies: Addresses whose ``X-Forwarded-*`` are believed; none by default.
+        websocket_protocol: uvicorn WebSocket protocol class (the gateway's); the hardened one by default.
+        http_protocol: uvicorn HTTP protocol class (the bounded one); uvicorn's choice by default.
     """
 
     def __init__(
         self,
-        app: Callable[..., Any],
         *,
         host: str,
         port: int,
-        websocket_protocol: type[asyncio.Protocol] | Literal["websockets-sansio"] = "websockets-sansio",
-        prepare_socket: Callable[[socket.socket], None] | None = None,
         certificate: Path | None = None,
         private_key: Path | None = None,
         trusted_proxies: Sequence[str] = (),
+        websocket_protocol: type[asyncio.Protocol] | None = None,
+        http_protocol: type[asyncio.Protocol] | None = None,
     ) -> None:
         self._host, self._wanted_port = host, port
-        self._prepare = prepare_socket
         self._listener: socket.socket | None = None
+        self._server: _QuietServer | None = None
         self._task: asyncio.Task[None] | None = None
+        self._options: dict[str, Any] = {
+            "proxy_headers": bool(trusted_proxies),
+            "forwarded_allow_ips": list(trusted_proxies),
+            "ssl_certfile": certificate,
+            "ssl_keyfile": private_key,
+            **websocket_options(),
+        }
+        if websocket_protocol is not None:
+            self._options["ws"] = websocket_protocol
+        if http_protocol is not None:
+            self._options["http"] = http_protocol
+
+    @property
+    def port(self) -> int:
+        """The bound port."""
+        if self._listener is None:
+            raise RuntimeError("the server has not been bound")
+        port: int = self._listener.getsockname()[1]
+        return port
+
+    def bind(self) -> None:
+        """Take the address without answering yet. Raises SettingsError if it cannot be had."""
+        if self._listener is None:
+            self._listener = self._bind()
+
+    async def start(self, app: Callable[..., Any]) -> None:
+        """Serve ``app``; returns when connections are accepted."""
+        if self._task is not None:
+            raise RuntimeError("the server runs already")
+        self.bind()
+        assert self._listener is not None  # noqa: S101 - bound just now
         self._server = _QuietServer(
             uvicorn.Config(
                 app,
-                ws=websocket_protocol,
-                ws_max_size=65_536,
-                ws_per_message_deflate=False,
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                proxy_headers=bool(trusted_proxies),
-                forwarded_allow_ips=list(trusted_proxies),
                 timeout_graceful_shutdown=GRACE_S,
                 backlog=BACKLOG,
-                ssl_certfile=certificate,
-                ssl_keyfile=private_key,
+                **self._options,
             )
         )
-
-    @property
-    def port(self) -> int:
-        """The port that is listened on; only after ``start``."""
-        if self._listener is None:
-            raise RuntimeError("the server has not been started")
-        port: int = self._listener.getsockname()[1]
-        return port
-
-    async def start(self) -> None:
-        """Listen. Raises SettingsError if the address cannot be had."""
-        if self._task is not None:
-            raise RuntimeError("the server runs already")
-        self._listener = self._bind()
         self._task = asyncio.create_task(self._server.serve(sockets=[self._listener]), name="web-server")
         listening = asyncio.create_task(self._server.listening.wait())
         await asyncio.wait({listening, self._task}, return_when=asyncio.FIRST_COMPLETED)
@@ -110,11 +120,13 @@ class WebServer:
 
     async def stop(self) -> None:
         """Stop accepting, close every connection, wait at most ``GRACE_S`` for them. Idempotent."""
-        if self._task is None:
-            return
-        self._server.should_exit = True
-        await self._task
-        self._task = None
+        if self._task is not None and self._server is not None:
+            self._server.should_exit = True
+            await self._task
+            self._task = None
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
 
     def _bind(self) -> socket.socket:
         try:
@@ -123,8 +135,7 @@ class WebServer:
             try:
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 listener.setblocking(False)
-                if self._prepare is not None:
-                    self._prepare(listener)
+                set_user_timeout(listener)
                 listener.bind(address[4])
             except BaseException:
                 listener.close()

@@ -12,10 +12,12 @@ from typing import Any
 
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from tidewire.core.errors import SettingsError
+from tidewire.web.language import Catalogues
 
 HERE = Path(__file__).resolve().parent
 
@@ -44,8 +46,11 @@ class Templates:
         self._static_url = static_url
         self._manifest = _read_manifest(static / ".vite" / "manifest.json")
         self._jinja = Environment(loader=FileSystemLoader(templates), autoescape=True, undefined=StrictUndefined)
-        self._jinja.globals["scripts"] = self.scripts
-        self._jinja.globals["styles"] = self.styles
+        self._catalogues = Catalogues()
+        self._icons = Markup(_read_text(static / "icons.svg"))  # noqa: S704 - made by our own build from bootstrap-icons
+        self._jinja.globals.update(
+            scripts=self.scripts, styles=self.styles, preloads=self.preloads, asset=self.asset, icons=self.icons
+        )
 
     def scripts(self, entry: str) -> list[str]:
         """Return the module URLs of a Vite entry such as ``src/pages/login.ts``."""
@@ -53,22 +58,43 @@ class Templates:
 
     def styles(self, entry: str) -> list[str]:
         """Return the style sheet URLs of a Vite entry and of every chunk it imports, without repeats."""
-        found: dict[str, None] = {}
-        pending, seen = [entry], set[str]()
-        while pending:
-            name = pending.pop(0)
-            if name in seen:
-                continue
-            seen.add(name)
-            chunk = self._entry(name)
-            found.update(dict.fromkeys(self._static_url + css for css in chunk.css))
-            pending.extend(chunk.imports)
-        return list(found)
+        # A chunk's own rules come after those of what it imports, or Bootstrap would override the page.
+        chunks = reversed(self._closure(entry))
+        return list(dict.fromkeys(self._static_url + css for chunk in chunks for css in chunk.css))
+
+    def preloads(self, entry: str) -> list[str]:
+        """Return the URLs of every chunk that a Vite entry imports, so that the browser fetches them at once."""
+        return [self._static_url + chunk.file for chunk in self._closure(entry)[1:]]
+
+    def asset(self, path: str) -> str:
+        """Return the URL of a file of frontend/public, which keeps its name."""
+        return self._static_url + path
+
+    def icons(self) -> Markup:
+        """Return the icon sprite, to be put into the page once."""
+        return self._icons
 
     def render(self, request: Request, name: str, context: Mapping[str, Any], *, status: int = 200) -> HTMLResponse:
-        """Return template ``name`` as a page; ``request`` is in its context."""
-        html = self._jinja.get_template(name).render(request=request, **context)
-        return HTMLResponse(html, status_code=status, headers={"Cache-Control": "no-store"})
+        """Return template ``name`` as a page.
+
+        Beside ``context`` it sees ``request``, ``lang`` (the reader's language) and ``t(key, **values)`` (its words).
+        """
+        catalogue = self._catalogues.choose(request)
+        common: dict[str, Any] = {"request": request, "lang": catalogue.language, "t": catalogue.text}
+        html = self._jinja.get_template(name).render(common, **context)
+        headers = {"Cache-Control": "no-store", "Content-Language": catalogue.language}
+        return HTMLResponse(html, status_code=status, headers=headers)
+
+    def _closure(self, entry: str) -> list[ManifestEntry]:
+        """Return the entry and every chunk it imports, breadth first, each once."""
+        found: dict[str, ManifestEntry] = {}
+        pending = [entry]
+        while pending:
+            name = pending.pop(0)
+            if name not in found:
+                found[name] = self._entry(name)
+                pending.extend(found[name].imports)
+        return list(found.values())
 
     def _entry(self, name: str) -> ManifestEntry:
         try:
@@ -82,8 +108,13 @@ class Templates:
 
 
 def _read_manifest(path: Path) -> dict[str, ManifestEntry]:
+    return msgspec.json.decode(_read_text(path), type=dict[str, ManifestEntry])
+
+
+def _read_text(path: Path) -> str:
+    """Return a built file's text. Raises SettingsError if the build is missing."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, ManifestEntry])
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise SettingsError(
             "The front-end assets are not built.",

@@ -1,0 +1,8 @@
+/** The feed page: ties the admin channel, the state and the drawing together. The only file that knows all three. */
+import "../styles/app.scss";
+import "../styles/feed.scss";
+import "uplot/dist/uPlot.min.css";
+import { FeedPage } from "../ui/feed-page";
+
+const page = new FeedPage();
+page.start();

@@ -1,0 +1,84 @@
+/** Gives the page's alerts their words and buttons. It must not know the socket; it is handed what to run. */
+import type { Alert } from "../state/alerts";
+import type { Banner } from "./banners";
+import { ago, clock, count, span, t } from "./text";
+
+export interface BannerRuns {
+  retry: () => void;
+  resumeFeed: () => void;
+  dismissNotice: (code: string) => void;
+  dismissBusErrors: () => void;
+  loginUrl: string;
+  canControlFeed: boolean;
+  /** Server time, Unix seconds. */
+  now: number;
+  /** This browser's time, Unix seconds; the link's own times are in it. */
+  here: number;
+}
+
+export function toBanner(alert: Alert, runs: BannerRuns): Banner {
+  switch (alert.kind) {
+    case "ended": {
+      const forbidden = alert.error.code === "forbidden" || alert.error.code === "permission_denied";
+      return {
+        key: "ended",
+        tone: "error",
+        title: forbidden ? t("banner.forbidden") : t("banner.ended"),
+        text: forbidden ? alert.error.required_action : t("banner.ended.action"),
+        actions: [{ label: t("banner.login"), testid: "login-again", href: runs.loginUrl }],
+      };
+    }
+    case "reconnecting":
+      return {
+        key: "reconnecting",
+        tone: "warn",
+        title: t("banner.reconnecting", { time: clock(alert.since) }),
+        text:
+          alert.retryAt === null || alert.retryAt <= runs.here
+            ? t("banner.reconnecting.now")
+            : t("banner.reconnecting.next", { span: span(Math.ceil(alert.retryAt - runs.here)) }),
+        actions: [{ label: t("banner.retry"), testid: "retry-now", run: runs.retry }],
+      };
+    case "silent":
+      return {
+        key: "silent",
+        tone: "error",
+        title: t("banner.silent", { time: clock(alert.since) }),
+        text: `${ago(runs.now - alert.since)}. ${t("banner.silent.action")}`,
+        actions: [],
+      };
+    case "paused":
+      return {
+        key: "feed-paused",
+        tone: "warn",
+        title: t("banner.paused", { by: alert.by, time: clock(alert.since) }),
+        text: [
+          ago(runs.now - alert.since),
+          alert.reason === "" ? "" : t("banner.paused.reason", { reason: alert.reason }),
+        ]
+          .filter((one) => one !== "")
+          .join(" · "),
+        actions: runs.canControlFeed
+          ? [{ label: t("banner.resume"), testid: "resume-feed", run: runs.resumeFeed }]
+          : [],
+      };
+    case "notice":
+      return {
+        key: `notice-${alert.error.code}`,
+        tone: "error",
+        title: alert.error.message,
+        text: [alert.error.required_action, alert.error.will_not].filter((one) => one !== "").join(" "),
+        actions: [{ label: t("banner.dismiss"), testid: "dismiss", run: () => runs.dismissNotice(alert.error.code) }],
+      };
+    case "warning":
+      return { key: `warning-${alert.text}`, tone: "warn", title: alert.text, text: "", actions: [] };
+    case "bus_errors":
+      return {
+        key: "bus-errors",
+        tone: "warn",
+        title: t("banner.bus_errors", { count: count(alert.count) }),
+        text: t("banner.bus_errors.last", { ago: ago(runs.now - alert.at), reason: alert.reason }),
+        actions: [{ label: t("banner.dismiss"), testid: "dismiss-bus-errors", run: runs.dismissBusErrors }],
+      };
+  }
+}

@@ -1,0 +1,345 @@
+"""The bus over Redis 7+ or Valkey 8+ pub/sub: the only file that speaks Redis. It must not know what payloads mean.
+
+One connection publishes, one listens. redis-py's own retries and reconnects are off: every connect, write and answer
+has a deadline here, and a connection that missed one is thrown away and never used again (a reused one can hand out
+another command's answer, CVE-2023-28858). Every break is counted and told. Source: reliability.md 1 (finding 5) and 4.
+
+Three tasks per pair of connections: publish and confirm, ask for subscriptions, listen. The first to fail ends all
+three; ``_supervise`` then connects anew with full jitter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from redis.asyncio import Connection, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
+
+from tidewire.bus.address import Address, parse_address
+from tidewire.bus.base import BusStatus, GapNotice, Receive, StateNotice, Watch
+from tidewire.bus.broker_listener import BrokerListener, BrokerSubscription
+from tidewire.bus.broker_publisher import BrokerPublisher
+from tidewire.bus.fanout import Watches
+from tidewire.bus.health import Health
+from tidewire.bus.wire import BrokerLimits, Refusal, encode_command
+from tidewire.core.backoff import Backoff
+from tidewire.core.clock import Clock
+from tidewire.core.errors import BusError
+from tidewire.core.throttle import Throttle
+
+
+class RedisBus:
+    """Implements bus.base.Bus over one Redis or Valkey server.
+
+    Args:
+        url: ``redis://``, ``rediss://`` or ``unix://`` (bus/address.py); its password is never shown.
+        clock: For stamps, log limits and the waiting between attempts.
+        rng: Draws the jitter.
+        limits: Deadlines and bounds.
+
+    Raises:
+        SettingsError: The URL cannot be read.
+    """
+
+    def __init__(self, url: str, clock: Clock, rng: random.Random, *, limits: BrokerLimits | None = None) -> None:
+        self._address = parse_address(url)
+        self._clock = clock
+        self._rng = rng
+        self._limits = limits or BrokerLimits()
+        self._publisher = BrokerPublisher(clock, self._limits, degrade=self._degrade, progress=self._refresh)
+        self._listener = BrokerListener(clock, self._limits, degrade=self._degrade)
+        self._health = Health(clock.time(), hold_s=self._limits.degraded_s)
+        self._backoff = Backoff(base_s=self._limits.retry_base_s, cap_s=self._limits.retry_cap_s)
+        self._states: Watches[[BusStatus]] = Watches("state")
+        self._attempts = Throttle()
+        self._lock = asyncio.Lock()
+        self._link: _Link | None = None
+        self._supervisor: asyncio.Task[None] | None = None
+        self._refused = 0
+        self._reconnects = 0
+        self._log = structlog.get_logger(__name__).bind(endpoint=str(self._address))
+
+    # -- life
+
+    async def start(self) -> None:
+        """Connect, and keep the connection alive from then on. Starting twice is one start.
+
+        Raises:
+            BusError: The server did not answer in time, or refused the login; nothing is left running.
+        """
+        async with self._lock:
+            if self._supervisor is not None:
+                return
+            try:
+                link = await self._open()
+            except (RedisError, OSError) as error:
+                raise self._unreachable(error) from error
+            self._attach(link, "")
+            self._supervisor = asyncio.create_task(self._supervise(link), name="redis-bus")
+
+    async def stop(self) -> None:
+        """Refuse new messages, write the accepted ones for at most ``flush_timeout_s``, then disconnect. Idempotent."""
+        async with self._lock:
+            supervisor, self._supervisor = self._supervisor, None
+            if supervisor is None:
+                return
+            link, self._link = self._link, None
+            if link is not None:
+                await self._publisher.drain()
+            supervisor.cancel()
+            await asyncio.gather(supervisor, return_exceptions=True)
+            self._listener.detach(discard=True)
+            self._end("stopped", by_choice=True)
+
+    async def _supervise(self, link: _Link) -> None:
+        while True:
+            cause = await self._serve(link)
+            began = self._clock.monotonic()
+            self._end(_words(cause))
+            link = await self._reconnect()
+            self._reconnects += 1
+            down_s = self._clock.monotonic() - began
+            self._attach(link, f"reconnected after {down_s:.1f} s; messages sent meanwhile are missing")
+
+    async def _serve(self, link: _Link) -> BaseException | None:
+        """Run the three tasks of one link until the first of them fails; return why."""
+        tasks = [
+            asyncio.create_task(self._publisher.run(link.publishing), name="redis-bus-publish"),
+            asyncio.create_task(self._listener.ask(link.listening), name="redis-bus-ask"),
+            asyncio.create_task(self._listener.listen(link.listening), name="redis-bus-listen"),
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            cause = next(iter(done)).exception()
+            if not isinstance(cause, RedisError | OSError):
+                self._log.error("bus_task_failed", what_happened=repr(cause), exc_info=cause)
+            return cause
+        finally:
+            self._link = None
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._listener.detach()
+            await link.discard()
+
+    async def _reconnect(self) -> _Link:
+        while True:
+            await self._clock.sleep(self._backoff.fail(self._rng.random()))
+            try:
+                return await self._open()
+            except Exception as error:  # noqa: BLE001 - task root: whatever it is, it is told and tried again
+                count = self._attempts.admit(self._clock.monotonic())
+                if count:
+                    self._log.warning("bus_connect_failed", attempts=count, **self._unreachable(error).describe())
+
+    async def _open(self) -> _Link:
+        link = _Link(self._address, self._limits)
+        try:
+            async with asyncio.timeout(self._limits.connect_timeout_s):
+                await link.connect()
+        except BaseException:
+            await link.discard()
+            raise
+        return link
+
+    def _attach(self, link: _Link, reason: str) -> None:
+        self._listener.attach()
+        self._link = link
+        self._health.connected(self._clock.time(), self._clock.monotonic(), reason)
+        self._log.info("bus_connected", state=self._health.state, reason=reason)
+        self._states.tell(self.status())
+
+    def _end(self, cause: str, *, by_choice: bool = False) -> None:
+        """Count and tell what a break took with it."""
+        unsent, unconfirmed = self._publisher.end(self._down(cause))
+        if unsent or unconfirmed:
+            cause = (
+                f"{cause}; {unsent} accepted messages were not sent and are lost, {unconfirmed} were written but not "
+                "confirmed: it is unknown whether they were delivered"
+            )
+        if unsent or unconfirmed or not by_choice:
+            self._log.error(
+                "bus_down",
+                what_happened=f"The connection to {self._address} ended: {cause}.",
+                lost=unsent,
+                unconfirmed=unconfirmed,
+                required_action="Check the Redis or Valkey server; Tidewire keeps trying to reconnect until stopped.",
+                will_not="New messages are refused, not kept; lost messages are not sent again.",
+            )
+        if self._health.disconnected(self._clock.time(), cause):
+            self._states.tell(self.status())
+
+    # -- use
+
+    def publish(self, channel: str, payloads: Sequence[bytes]) -> None:
+        """Put ``payloads`` into the outbox; the next round trip carries them.
+
+        Raises:
+            BusError: ``broker_unavailable`` when down; ``bus_outbox_full`` when they do not fit.
+        """
+        if self._link is None:
+            self._refused += len(payloads)
+            raise self._down(self._health.reason)
+        self._publisher.publish(channel, payloads)
+
+    def subscribe(self, channel: str, receive: Receive) -> BrokerSubscription:
+        """Call ``receive`` for later messages of ``channel``; await ``ready()`` where the very next one matters."""
+        return self._listener.subscribe(channel, receive)
+
+    def on_gap(self, notify: GapNotice) -> Watch:
+        """Call ``notify`` with a channel each time messages on it may have been missed."""
+        return self._listener.gap_watches.add(notify)
+
+    def on_state(self, notify: StateNotice) -> Watch:
+        """Call ``notify`` with the status on every change of state."""
+        return self._states.add(notify)
+
+    async def ping(self) -> float:
+        """Return the round trip through the outbox to the server, milliseconds.
+
+        Raises:
+            BusError: Down, or no answer within ``command_timeout_s``.
+        """
+        if self._link is None:
+            raise self._down(self._health.reason)
+        return await self._publisher.ping()
+
+    def status(self) -> BusStatus:
+        """Return the present state and counters."""
+        publisher, listener = self._publisher, self._listener
+        return BusStatus(
+            kind="redis",
+            state=self._health.state,
+            since=self._health.since,
+            reason=self._health.reason,
+            published=publisher.published,
+            delivered=listener.fanout.delivered,
+            refused=self._refused + publisher.refused,
+            callback_errors=listener.fanout.callback_errors,
+            reconnects=self._reconnects,
+            outbox_messages=len(publisher.outbox),
+            outbox_bytes=publisher.outbox.bytes,
+            lost=publisher.lost,
+            unconfirmed=publisher.unconfirmed,
+            gaps=listener.gaps,
+            rtt_ms=publisher.rtt_ms,
+            endpoint=str(self._address),
+        )
+
+    # -- state
+
+    def _degrade(self, reason: str) -> None:
+        if self._health.degrade(self._clock.time(), self._clock.monotonic(), reason):
+            self._log.warning("bus_degraded", what_happened=reason)
+            self._states.tell(self.status())
+
+    def _refresh(self) -> None:
+        now = self._clock.monotonic()
+        self._backoff.succeed(now)
+        if self._health.refresh(self._clock.time(), now):
+            self._log.info("bus_recovered")
+            self._states.tell(self.status())
+
+    def _down(self, reason: str) -> BusError:
+        return BusError(
+            f"The bus at {self._address} is down: {reason}.",
+            required_action="Check that the Redis or Valkey server runs and is reachable, then send again.",
+            will_not="The messages are not kept or sent later.",
+        )
+
+    def _unreachable(self, error: Exception) -> BusError:
+        action = "Start the Redis or Valkey server, or correct TIDEWIRE_REDIS_URL (remove it for the in-process bus)."
+        if isinstance(error, AuthenticationError):
+            action = "Correct the user and password in TIDEWIRE_REDIS_URL."
+        return BusError(
+            f"The Redis server at {self._address} cannot be used: {_words(error)}.",
+            required_action=action,
+            will_not="Tidewire does not fall back to the in-process bus, because other processes would not be reached.",
+        )
+
+
+class _Wire:
+    """One redis-py connection, used by hand: no pool, no retry, no silent reconnect. Implements bus.wire.Wire."""
+
+    def __init__(self, address: Address, limits: BrokerLimits) -> None:
+        self._connection = _connection(address, limits)
+
+    async def connect(self) -> None:
+        await self._connection.connect()  # type: ignore[no-untyped-call]
+        await self.write(encode_command(b"PING"))
+        await self.read()
+
+    async def write(self, data: bytes) -> None:
+        # redis-py would connect anew here by itself, and nobody would know.
+        if not self._connection.is_connected:
+            raise ConnectionResetError("the connection is closed")
+        await self._connection.send_packed_command(data, check_health=False)
+
+    async def read(self) -> object:
+        try:
+            # No limit of its own: the deadline is around the whole round trip, in the caller.
+            return await self._connection.read_response(disable_decoding=True, timeout=math.inf)
+        except ResponseError as error:
+            raise Refusal(str(error)) from error
+
+    async def discard(self) -> None:
+        # Aborted, not closed: close() waits until the write buffer is empty, which a frozen server never lets happen.
+        # redis-py has no public way to the transport.
+        writer = self._connection._writer
+        if writer is not None:
+            writer.transport.abort()
+        await self._connection.disconnect(nowait=True)
+
+
+class _Link:
+    """The two connections that live and die together."""
+
+    def __init__(self, address: Address, limits: BrokerLimits) -> None:
+        self.publishing = _Wire(address, limits)
+        self.listening = _Wire(address, limits)
+
+    async def connect(self) -> None:
+        await self.publishing.connect()
+        await self.listening.connect()
+
+    async def discard(self) -> None:
+        try:
+            await self.publishing.discard()
+        finally:
+            await self.listening.discard()
+
+
+def _connection(address: Address, limits: BrokerLimits) -> AbstractConnection:
+    # Any: redis-py's constructors take options of many types by name.
+    common: dict[str, Any] = {
+        "db": address.db,
+        "username": address.username or None,
+        "password": address.password or None,
+        "socket_timeout": limits.command_timeout_s,
+        "socket_connect_timeout": limits.connect_timeout_s,
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,
+        "driver_info": None,
+        "client_name": "tidewire-bus",
+    }
+    if address.scheme == "unix":
+        return UnixDomainSocketConnection(path=address.path, **common)
+    if address.scheme == "rediss":
+        tls: dict[str, Any] = {**address.tls}
+        return SSLConnection(host=address.host, port=address.port, **tls, **common)
+    return Connection(host=address.host, port=address.port, **common)
+
+
+def _words(error: BaseException | None) -> str:
+    """Return what happened, in words; redis-py's errors name host and port, never credentials."""
+    if isinstance(error, TimeoutError) and not str(error):
+        return "no answer in time"
+    return str(error) or type(error).__name__

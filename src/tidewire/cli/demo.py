@@ -1,0 +1,163 @@
+"""``tidewire demo``: the whole platform on embedded defaults, to look at. It must not serve beyond this machine.
+
+The simulator runs as a process of its own, so the three connections are real sockets between two programs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from tidewire.accounts.model import Role
+from tidewire.accounts.service import Accounts
+from tidewire.app.database import opened_database
+from tidewire.app.platform import Platform
+from tidewire.cli.output import print_json
+from tidewire.cli.running import run, wait_for_signal
+from tidewire.core.errors import SettingsError, UpstreamError
+from tidewire.core.telemetry import configure_logging
+from tidewire.feed.simulator.listing import list_market
+from tidewire.settings import Settings, load_settings
+from tidewire.store.universes import Universes
+
+PASSWORD = "tidewire-demo"  # noqa: S105 - printed on purpose; the demo listens on loopback only
+USERS = {"admin": Role.ADMIN, "viewer": Role.USER}
+# The five tickers with real bars are spread over the three connections, so that every column shows real prices.
+REAL = {"connection_1": ("AAPL", "IBM"), "connection_2": ("MSFT", "FB"), "connection_3": ("GOOG",)}
+NAMES = {"connection_1": "primary", "connection_2": "secondary", "connection_3": "tertiary"}
+UNIVERSES = {
+    "connection_1": "market_leaders:demo",
+    "connection_2": "technology:demo",
+    "connection_3": "everything_else:demo",
+}
+NOTICE = "Demo: real daily bars, modelled intraday path; symbols without real bars are synthetic."
+SEED = 1
+START_TIMEOUT_S = 20.0
+
+
+def demo(
+    port: int = typer.Option(8000, help="Port of the pages; 0 picks a free one."),
+    rate: int = typer.Option(600, help="Events per second of the simulated market, 1 to 50000."),
+    tickers: int = typer.Option(60, help="Tickers of the simulated market, 5 to 500."),
+    day_seconds: float = typer.Option(60.0, help="How long one replayed trading day takes."),
+    data: Path = typer.Option(Path("var/demo"), help="Folder of the demo's database; made anew at each start."),
+    as_json: bool = typer.Option(False, "--json", help="Announce as one JSON line."),
+) -> None:
+    """Run the whole platform: simulator, three connections, SQLite, in-process bus, demo users."""
+    if tickers < 5:
+        raise SettingsError(
+            f"--tickers {tickers} is too few.",
+            required_action="Use 5 or more: five tickers have real bars.",
+            will_not="The demo will not start without its real tickers.",
+        )
+    run(_demo(port=port, rate=rate, tickers=tickers, day_seconds=day_seconds, data=data, as_json=as_json))
+
+
+async def _demo(*, port: int, rate: int, tickers: int, day_seconds: float, data: Path, as_json: bool) -> None:
+    key = secrets.token_urlsafe(24)
+    async with _simulator(key, rate=rate, tickers=tickers, day_seconds=day_seconds) as simulator:
+        database = _fresh_database(data)
+        settings = _settings(port, database, simulator["url"], key)
+        configure_logging(level="warning", secrets=settings.secrets)
+        await _prepare(settings, [listing.symbol for listing in list_market(tickers, SEED)])
+        platform = Platform(settings, demo=True, data_notice=NOTICE)
+        await platform.start()
+        try:
+            _announce(platform.url, simulator, as_json)
+            await wait_for_signal()
+        finally:
+            await platform.stop()
+
+
+def _fresh_database(data: Path) -> Path:
+    data.mkdir(parents=True, exist_ok=True)
+    path = data / "demo.db"
+    for old in data.glob("demo.db*"):
+        old.unlink()
+    return path
+
+
+def _settings(port: int, database: Path, feed_url: str, key: str) -> Settings:
+    slots: dict[str, Any] = {}
+    for line, name in NAMES.items():
+        slots |= {f"{line}_enabled": True, f"{line}_name": name, f"{line}_universe_key": UNIVERSES[line]}
+        slots |= {f"{line}_symbols": ()}
+    return load_settings(
+        env_file=None,
+        demo=True,
+        use_massive_api=True,
+        use_synthetic_data=False,
+        massive_api_key=key,
+        use_multi_connection=True,
+        websocket_connections_max=3,
+        feed_url=feed_url,
+        feed_channels=("T", "A"),
+        database_url=f"sqlite+aiosqlite:///{database}",
+        redis_url=None,
+        secret_key=secrets.token_urlsafe(48),
+        host="127.0.0.1",
+        port=port,
+        public_url=None,
+        allowed_origins=(),
+        tls_certificate=None,
+        tls_private_key=None,
+        **slots,
+    )
+
+
+async def _prepare(settings: Settings, symbols: list[str]) -> None:
+    """Make the demo's users and universes."""
+    assert settings.secret_key is not None  # noqa: S101 - _settings has just made it
+    async with opened_database(settings.database_url) as database:
+        accounts = Accounts(database, secret_key=settings.secret_key.get_secret_value())
+        for username, role in USERS.items():
+            await accounts.create_user(username, PASSWORD, role)
+        real = {symbol for group in REAL.values() for symbol in group}
+        synthetic = [symbol for symbol in symbols if symbol not in real]
+        for number, line in enumerate(REAL):
+            members = [*REAL[line], *synthetic[number :: len(REAL)]]
+            await Universes(database).replace(UNIVERSES[line], members, now=0.0, source="demo")
+
+
+@asynccontextmanager
+async def _simulator(key: str, *, rate: int, tickers: int, day_seconds: float) -> AsyncIterator[dict[str, Any]]:
+    """Run ``tidewire simulate`` as a child; yield what it announced; end it afterwards."""
+    command = [sys.executable, "-m", "tidewire", "simulate", "--json", "--port", "0", "--key", key]
+    command += ["--rate", str(rate), "--tickers", str(tickers), "--day-seconds", str(day_seconds)]
+    command += ["--seed", str(SEED)]
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+    try:
+        async with asyncio.timeout(START_TIMEOUT_S):
+            line = await process.stdout.readline()
+        if not line:
+            raise UpstreamError(
+                "The demo's simulator ended before it served.",
+                stage="connect",
+                required_action="Read its message above; run `tidewire simulate` alone to see it again.",
+                will_not="The demo will not run without a market.",
+            )
+        yield json.loads(line)
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            await process.wait()
+
+
+def _announce(url: str, simulator: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json({"url": url, "users": dict.fromkeys(USERS, PASSWORD), "simulator": simulator})
+        return
+    typer.echo(f"\n  Tidewire demo: {url}")
+    typer.echo(f"  Log in as  admin / {PASSWORD}   (sees everything)")
+    typer.echo(f"         or  viewer / {PASSWORD}  (not an administrator)")
+    typer.echo(f"  Break a connection: curl -X POST {simulator['control_url']}/faults/drop")
+    typer.echo(f"  {NOTICE}\n  Ctrl-C ends it.\n")

@@ -1,0 +1,142 @@
+"""The tables, as SQLAlchemy 2 models. It must not know queries, sessions or who asks.
+
+Every change here needs a migration beside it; a test compares the two on SQLite and on Postgres.
+Source: contract.md section 7.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import JSON
+
+# Every constraint has a name, because Alembic can only drop or alter what it can name.
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+# JSONB on Postgres can be indexed and compared; SQLite keeps JSON as text.
+Json = JSON().with_variant(JSONB(), "postgresql")
+# SQLite numbers rows by itself only for a column whose type is exactly INTEGER.
+RowId = BigInteger().with_variant(Integer(), "sqlite")
+
+
+class Moment(TypeDecorator[float]):
+    """A point in time: Unix seconds in Python, ``timestamptz`` on Postgres, UTC text on SQLite."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: float | None, dialect: Dialect) -> datetime | None:
+        """Turn Unix seconds into an aware datetime."""
+        return None if value is None else datetime.fromtimestamp(value, UTC)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> float | None:
+        """Turn the stored time into Unix seconds. SQLite returns it without zone; it was written in UTC."""
+        if value is None:
+            return None
+        moment: datetime = value if value.tzinfo else value.replace(tzinfo=UTC)
+        return moment.timestamp()
+
+
+class Base(DeclarativeBase):
+    """Holds the metadata of all tables."""
+
+    metadata = MetaData(naming_convention=NAMING)
+
+
+class User(Base):
+    """Somebody who can log in. ``username_key`` is the folded name, so that names differ by more than case."""
+
+    __tablename__ = "users"
+    __table_args__ = (UniqueConstraint("username_key"),)
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    username: Mapped[str] = mapped_column(String(64))
+    # Folding can lengthen a name ("ß" becomes "ss"), at most threefold.
+    username_key: Mapped[str] = mapped_column(String(192))
+    password_hash: Mapped[str] = mapped_column(String(255))
+    role: Mapped[str] = mapped_column(String(16))
+    disabled: Mapped[bool] = mapped_column(default=False)
+    grants: Mapped[list[str]] = mapped_column(Json, default=list)
+    denials: Mapped[list[str]] = mapped_column(Json, default=list)
+    created_at: Mapped[float] = mapped_column(Moment)
+    password_changed_at: Mapped[float] = mapped_column(Moment)
+
+
+class Session(Base):
+    """One login. The cookie's secret is not here, only a keyed digest of it."""
+
+    __tablename__ = "sessions"
+    __table_args__ = (UniqueConstraint("token_hash"), Index(None, "user_id"), Index(None, "expires_at"))
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    token_hash: Mapped[bytes] = mapped_column(LargeBinary(32))
+    user_id: Mapped[int] = mapped_column(RowId, ForeignKey("users.id", ondelete="CASCADE"))
+    created_at: Mapped[float] = mapped_column(Moment)
+    last_seen: Mapped[float] = mapped_column(Moment)
+    expires_at: Mapped[float] = mapped_column(Moment)
+    ip: Mapped[str] = mapped_column(String(64), default="")
+    user_agent: Mapped[str] = mapped_column(String(256), default="")
+    revoked_at: Mapped[float | None] = mapped_column(Moment)
+
+
+class Universe(Base):
+    """A named list of tickers."""
+
+    __tablename__ = "universes"
+    __table_args__ = (UniqueConstraint("key"),)
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    key: Mapped[str] = mapped_column(String(128))
+    source: Mapped[str] = mapped_column(String(255), default="")
+    created_at: Mapped[float] = mapped_column(Moment)
+    updated_at: Mapped[float] = mapped_column(Moment)
+
+
+class UniverseMember(Base):
+    """One ticker of a universe; ``position`` keeps the order of the import."""
+
+    __tablename__ = "universe_members"
+
+    universe_id: Mapped[int] = mapped_column(
+        RowId, ForeignKey("universes.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    symbol: Mapped[str] = mapped_column(String(32), primary_key=True)
+    position: Mapped[int] = mapped_column()
+
+
+class AdminActivityLog(Base):
+    """Who did what, when, from where. Rows are only ever added."""
+
+    __tablename__ = "admin_activity_logs"
+    __table_args__ = (Index(None, "at"), Index(None, "actor_id"))
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    at: Mapped[float] = mapped_column(Moment)
+    actor_id: Mapped[int | None] = mapped_column(RowId, ForeignKey("users.id", ondelete="SET NULL"))
+    actor: Mapped[str] = mapped_column(String(64))
+    action: Mapped[str] = mapped_column(String(64))
+    target: Mapped[str] = mapped_column(String(255), default="")
+    details: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    ip: Mapped[str] = mapped_column(String(64), default="")

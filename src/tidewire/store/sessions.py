@@ -1,0 +1,107 @@
+"""Queries over login sessions. It must not know cookies, nor when a session counts as idle.
+
+A row is found by the digest of its token; the token itself never comes here.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import delete, or_, select, update
+from sqlalchemy.engine import CursorResult
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from tidewire.store.activity import insert_activity
+from tidewire.store.database import Database
+from tidewire.store.models import Session, User
+from tidewire.store.records import ActivityEntry, SessionRecord, UserRecord
+from tidewire.store.rows import session_record, user_record
+
+
+class Sessions:
+    """The table ``sessions``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, record: SessionRecord, audit: ActivityEntry | None = None) -> None:
+        """Add a session and its audit row in one transaction. Raises StoreError."""
+        async with self._database.write() as session:
+            session.add(
+                Session(
+                    id=record.id,
+                    token_hash=record.token_hash,
+                    user_id=record.user_id,
+                    created_at=record.created_at,
+                    last_seen=record.last_seen,
+                    expires_at=record.expires_at,
+                    ip=record.ip[:64],
+                    user_agent=record.user_agent[:256],
+                )
+            )
+            insert_activity(session, audit)
+
+    async def find(self, token_hash: bytes) -> tuple[SessionRecord, UserRecord] | None:
+        """Return the session with this digest and its user, whatever their state. Raises StoreError."""
+        query = select(Session, User).join(User, User.id == Session.user_id).where(Session.token_hash == token_hash)
+        async with self._database.read() as session:
+            row = (await session.execute(query)).one_or_none()
+            return None if row is None else (session_record(row[0]), user_record(row[1]))
+
+    async def touch(self, session_id: str, now: float) -> None:
+        """Note that the session was used at ``now``; never moves back. Raises StoreError."""
+        statement = update(Session).where(Session.id == session_id, Session.last_seen < now).values(last_seen=now)
+        async with self._database.write() as session:
+            await session.execute(statement)
+
+    async def revoke(self, session_id: str, now: float, audit: ActivityEntry | None = None) -> bool:
+        """End one session; False if it was ended already or is unknown. Raises StoreError."""
+        async with self._database.write() as session:
+            found = await session.scalars(
+                update(Session)
+                .where(Session.id == session_id, Session.revoked_at.is_(None))
+                .values(revoked_at=now)
+                .returning(Session.id)
+            )
+            ended = found.one_or_none() is not None
+            if ended:
+                insert_activity(session, audit)
+            return ended
+
+    async def revoke_user(self, user_id: int, now: float, audit: ActivityEntry | None = None) -> list[str]:
+        """End every session of a user and return their ids. Raises StoreError."""
+        async with self._database.write() as session:
+            insert_activity(session, audit)
+            return await revoke_all(session, user_id, now)
+
+    async def of_user(self, user_id: int, now: float) -> list[SessionRecord]:
+        """Return the user's sessions that are neither revoked nor past their end at ``now``, newest first."""
+        query = (
+            select(Session)
+            .where(Session.user_id == user_id, Session.revoked_at.is_(None), Session.expires_at > now)
+            .order_by(Session.created_at.desc(), Session.id)
+        )
+        async with self._database.read() as session:
+            return [session_record(row) for row in await session.scalars(query)]
+
+    async def purge(self, *, expired_before: float, idle_before: float) -> int:
+        """Delete sessions that ended, were revoked or were last used before the given times; return how many."""
+        statement = delete(Session).where(
+            or_(
+                Session.expires_at < expired_before,
+                Session.revoked_at < expired_before,
+                Session.last_seen < idle_before,
+            )
+        )
+        async with self._database.write() as session:
+            result = await session.execute(statement)
+            return result.rowcount if isinstance(result, CursorResult) else 0
+
+
+async def revoke_all(session: AsyncSession, user_id: int, now: float) -> list[str]:
+    """End every session of a user inside a running transaction and return their ids."""
+    found = await session.scalars(
+        update(Session)
+        .where(Session.user_id == user_id, Session.revoked_at.is_(None))
+        .values(revoked_at=now)
+        .returning(Session.id)
+    )
+    return list(found)

@@ -1,0 +1,105 @@
+"""The pages a person opens: start, feed, API docs, and the built files they load. It must not know what is drawn
+on them, how somebody logged in, or where ticks come from.
+
+Login and logout belong to the security side; their templates lie beside the ones used here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from os import PathLike, stat_result
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from tidewire.accounts.http import current_principal, require_role
+from tidewire.accounts.model import Principal, Role
+from tidewire.web.templating import Templates
+
+# Vite puts a content hash into every name below assets/, so such a file never changes.
+_FOREVER = "public, max-age=31536000, immutable"
+
+
+@dataclass(frozen=True, slots=True)
+class PageSettings:
+    """What every page after login is told.
+
+    Attributes:
+        node: This web process's name.
+        demo: Whether to say that this is the demo.
+        data_notice: A sentence on the origin of the data when it is not live ("real daily bars, modelled intraday
+            path"); None when it is.
+    """
+
+    node: str
+    demo: bool = False
+    data_notice: str | None = None
+
+
+def pages_router(templates: Templates, settings: PageSettings, csrf_token: Callable[[Request], str]) -> APIRouter:
+    """Return the routes of all pages.
+
+    Args:
+        templates: Renders them.
+        settings: What they are told.
+        csrf_token: Returns the token for forms on a page answered to this request.
+    """
+    router = APIRouter(include_in_schema=False)
+
+    def page(request: Request, principal: Principal, template: str, name: str, **more: Any) -> Response:
+        context = {
+            "page": name,
+            "principal": principal,
+            "csrf_token": csrf_token(request),
+            "node": settings.node,
+            "demo": settings.demo,
+        }
+        return templates.render(request, template, {**context, **more})
+
+    @router.get("/")
+    def start(request: Request, principal: Annotated[Principal, Depends(current_principal)]) -> Response:
+        """Lead to the best page for the principal; one who may see none is told whom to ask."""
+        if principal.is_admin:
+            return RedirectResponse("/admin/websockets", status_code=303)
+        return page(request, principal, "welcome.html", "welcome")
+
+    @router.get("/admin/websockets")
+    def feed(request: Request, principal: Annotated[Principal, Depends(require_role(Role.ADMIN))]) -> Response:
+        """The feed page."""
+        return page(request, principal, "admin_websockets.html", "feed", data_notice=settings.data_notice)
+
+    @router.get("/docs")
+    def docs(request: Request, principal: Annotated[Principal, Depends(current_principal)]) -> Response:
+        """The HTTP API, browsable, from our own files."""
+        return page(request, principal, "api_docs.html", "docs")
+
+    return router
+
+
+class BuiltFiles(StaticFiles):
+    """Serves static/: hashed names for good, fixed names revalidated each time. The manifest is not served."""
+
+    def lookup_path(self, path: str) -> tuple[str, stat_result | None]:
+        """Find a file; dot files and folders are not there."""
+        if any(piece.startswith(".") for piece in path.replace("\\", "/").split("/")):
+            return "", None
+        return super().lookup_path(path)
+
+    def file_response(
+        self, full_path: str | PathLike[str], stat_result: stat_result, scope: Scope, status_code: int = 200
+    ) -> Response:
+        """Answer with the file and how long it may be kept."""
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        response.headers["Cache-Control"] = _FOREVER if "/assets/" in scope["path"] else "no-cache"
+        return response
+
+
+def static_mount(templates: Templates) -> Mount:
+    """Return the mount of the built files at /static."""
+    return Mount("/static", app=BuiltFiles(directory=templates.static), name="static")

@@ -1,0 +1,197 @@
+"""The database shell: every failure is a StoreError that says who must act."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import asyncpg
+import pytest
+from sqlalchemy import text
+
+from tests.support.postgres import create_database, drop_database, stopped_processes
+from tidewire.core.errors import StoreError
+from tidewire.store import migrate
+from tidewire.store.database import Database
+from tidewire.store.users import Users
+
+NOW = 1_700_000_000.0
+
+
+async def test_ping_and_stop(database: Database) -> None:
+    """A started database answers; stopping twice is fine."""
+    assert await database.ping() >= 0.0
+    assert database.statistics()["in_use"] == 0
+    await database.stop()
+    await database.stop()
+
+
+async def test_an_unmigrated_database_names_the_command(empty_url: str) -> None:
+    """A query before `tidewire migrate` says so."""
+    database = Database(empty_url)
+    await database.start()
+    with pytest.raises(StoreError) as failed:
+        await Users(database).count()
+    await database.stop()
+    assert failed.value.code == "schema_outdated"
+    assert "tidewire migrate" in failed.value.required_action
+
+
+async def test_a_raising_block_stores_nothing(database: Database) -> None:
+    """An error inside a write rolls everything back and passes through unchanged."""
+
+    async def fail() -> None:
+        now = "2026-01-01 00:00:00.000000" if database.kind == "sqlite" else datetime(2026, 1, 1, tzinfo=UTC)
+        async with database.write() as session:
+            await session.execute(
+                text("INSERT INTO universes (key, source, created_at, updated_at) VALUES ('u', '', :now, :now)"),
+                {"now": now},
+            )
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+    async with database.read() as session:
+        assert await session.scalar(text("SELECT count(*) FROM universes")) == 0
+
+
+async def test_a_full_pool_is_an_error_not_a_wait(empty_url: str) -> None:
+    """When every connection is in use, the next caller is told within the deadline."""
+    database = Database(empty_url, pool_size=1, timeout_s=0.05)
+    async with database.read() as session:
+        await session.execute(text("SELECT 1"))
+        with pytest.raises(StoreError) as failed:
+            await database.ping()
+    await database.stop()
+    assert failed.value.code == "storage_overloaded"
+
+
+async def test_error_texts_hold_no_parameters(database: Database) -> None:
+    """Neither the StoreError nor what it was raised from repeats a bound value."""
+    with pytest.raises(StoreError) as failed:
+        async with database.write() as session:
+            await session.execute(text("INSERT INTO nowhere VALUES (:secret)"), {"secret": "canary-5150"})
+    assert "canary-5150" not in str(failed.value.describe())
+    assert "canary-5150" not in str(failed.value.__cause__)
+
+
+async def test_sqlite_is_set_up_for_many_readers(tmp_path: Path) -> None:
+    """WAL, foreign keys and the busy timeout are on for every connection."""
+    database = Database(f"sqlite:///{tmp_path}/x.db", timeout_s=1.5)
+    async with database.read() as session:
+        found = [
+            await session.scalar(text(f"PRAGMA {name}")) for name in ("journal_mode", "foreign_keys", "busy_timeout")
+        ]
+    await database.stop()
+    assert found == ["wal", 1, 1500]
+
+
+async def test_a_locked_sqlite_file_is_named(tmp_path: Path) -> None:
+    """A second writer waits up to the deadline, then learns that the file is locked."""
+    database = Database(f"sqlite:///{tmp_path}/x.db", timeout_s=0.05)
+    async with database.write() as holder:
+        await holder.execute(text("CREATE TABLE t (x INTEGER)"))
+        with pytest.raises(StoreError) as failed:
+            async with database.write() as session:
+                await session.execute(text("SELECT 1"))
+    await database.stop()
+    assert failed.value.code == "storage_busy"
+
+
+async def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    """Another program's file is refused and left as it was."""
+    path = tmp_path / "x.db"
+    path.write_bytes(b"not a database at all" * 100)
+    database = Database(f"sqlite:///{path}")
+    with pytest.raises(StoreError) as failed:
+        await database.start()
+    await database.stop()
+    assert failed.value.code == "storage_refused"
+    assert path.read_bytes().startswith(b"not a database at all")
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("postgresql://u:hunter22@127.0.0.1:1/d", "storage_unavailable"),
+        ("postgresql://u:hunter22@/d?host=/nonexistent", "storage_unavailable"),
+        ("sqlite:////proc/nope/x.db", "storage_unavailable"),
+    ],
+)
+async def test_an_unreachable_database_is_told(url: str, code: str) -> None:
+    """Nothing there: one StoreError, and the password is not in it."""
+    database = Database(url)
+    with pytest.raises(StoreError) as failed:
+        await database.start()
+    await database.stop()
+    assert failed.value.code == code
+    assert failed.value.required_action
+    assert "hunter22" not in str(failed.value.describe()) + database.shown_url
+
+
+async def test_a_missing_postgres_database_is_named(postgres: str) -> None:
+    """The server is there, the database is not."""
+    url = await create_database(postgres)
+    await drop_database(postgres, url)
+    database = Database(url)
+    with pytest.raises(StoreError) as failed:
+        await database.start()
+    await database.stop()
+    assert failed.value.code == "storage_refused"
+
+
+async def test_a_cut_connection_costs_nothing_afterwards(postgres: str) -> None:
+    """After the server cut every connection, the next query works."""
+    url = await create_database(postgres)
+    await migrate.upgrade(url)
+    database = Database(url)
+    assert await Users(database).count() == 0
+    admin = await asyncpg.connect(postgres)
+    cut = await admin.fetch(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tidewire'"
+    )
+    await admin.close()
+    assert cut
+    assert await Users(database).count() == 0
+    await database.stop()
+    await drop_database(postgres, url)
+
+
+async def test_a_cut_in_the_middle_is_an_error(postgres: str) -> None:
+    """A connection that dies inside a write stores nothing and says so."""
+    url = await create_database(postgres)
+    await migrate.upgrade(url)
+    database = Database(url)
+
+    async def lose_connection() -> None:
+        async with database.write() as session:
+            pid = await session.scalar(text("SELECT pg_backend_pid()"))
+            admin = await asyncpg.connect(postgres)
+            await admin.execute("SELECT pg_terminate_backend($1, 5000)", pid)
+            await admin.close()
+            await session.execute(text("SELECT 1"))
+
+    with pytest.raises(StoreError) as failed:
+        await lose_connection()
+    assert failed.value.code == "storage_unavailable"
+    await database.stop()
+    await drop_database(postgres, url)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="freezing the server's processes needs the right to signal them")
+async def test_a_frozen_server_is_an_error_in_time(postgres: str) -> None:
+    """A backend that answers nothing costs the deadline, then a StoreError; afterwards the database works again."""
+    url = await create_database(postgres)
+    database = Database(url, timeout_s=0.3, statement_timeout_s=0.3)
+    async with database.read() as session:
+        pid = await session.scalar(text("SELECT pg_backend_pid()"))
+    assert pid is not None
+    with stopped_processes([pid]):
+        async with asyncio.timeout(10):
+            with pytest.raises(StoreError):
+                await database.ping()
+    assert await database.ping() >= 0
+    await database.stop()
+    await drop_database(postgres, url)
