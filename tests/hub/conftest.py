@@ -62,11 +62,11 @@ class Stage:
             closed=self.closed.append,
         )
 
-    async def client(self, secret: str | None = "user-1", *, batch: bool = False, admin_only: bool = False) -> Client:
+    async def client(self, token: str | None, *, batch: bool = False, admin_only: bool = False) -> Client:
         """Connect with a bearer token, or without one."""
         socket = TapeSocket()
         peer = Peer(ip="192.0.2.1", user_agent="test", path="/ws", batch=batch, admin_only=admin_only)
-        credential = Credential("bearer", secret) if secret is not None else None
+        credential = Credential("bearer", token) if token is not None else None
         session = self.hub.open(socket, peer, credential)
         socket.on_slow = lambda: self.hub.slow(session)
         socket.on_quick = lambda: self.hub.quick(session)

@@ -159,8 +159,8 @@ class SameEpoch(Room[str]):
 
 
 FAULTS: list[Faulty] = [
-    OffByOneReplay, ReplayOneTooMany, NoEpochCheck, PartialReplay, FreshTwice, LostDuringSubscribe, AcknowledgedTooEarly,
-    Reversed, SentTwice, SkippedOffset, ReusedOffset, ReplayBackwards, Stays, Invented, SameEpoch,
+    OffByOneReplay, ReplayOneTooMany, NoEpochCheck, PartialReplay, FreshTwice, LostDuringSubscribe,
+    AcknowledgedTooEarly, Reversed, SentTwice, SkippedOffset, ReusedOffset, ReplayBackwards, Stays, Invented, SameEpoch,
 ]  # fmt: skip
 
 

@@ -23,7 +23,7 @@ steps = st.lists(st.one_of(offers, st.integers(1, 2_000)), max_size=60)
 
 @given(steps=steps, in_flight=st.integers(0, 3_000))
 def test_nothing_lossless_goes_missing_unsaid(steps: list[Any], in_flight: int) -> None:
-    """Whatever is offered and taken, bytes stay bounded, order holds, and each lossless message is taken or in a gap."""
+    """Bytes stay bounded, order holds, and each lossless message is taken, or in a gap, or the connection must go."""
     budget = Budget()
     outbox = Outbox(budget, HARD)
     offsets = {"room:x": 0, "room:y": 0}

@@ -80,7 +80,7 @@ def check(
     names = _names(published, clients, found)
     known = {entry.id: entry for entry in published}
     newest: dict[str, int] = {}
-    for (epoch, offset), _ in names.items():
+    for epoch, offset in names:
         newest[epoch] = max(newest.get(epoch, 0), offset)
     for client, events in clients.items():
         found += _Follower(client, known).follow(events, newest if converged else {})
