@@ -15,6 +15,7 @@ from dataclasses import replace
 import msgspec
 
 from tidewire.accounts.credential import Credential
+from tidewire.accounts.grants import Address
 from tidewire.accounts.model import Principal, Role
 from tidewire.core import protocol
 from tidewire.core.clock import Clock
@@ -225,6 +226,15 @@ class Hub:
         chosen = [session for session in self._board.registry if allowed(session.principal)]
         return self._board.rooms.push_to(chosen, [encoded])
 
+    def occupied(self, room_id: str) -> bool:
+        """Whether anybody is in the room; features that feed many rooms ask before they make a message."""
+        room = self._board.rooms.get(room_id)
+        return room is not None and len(room) > 0
+
+    def on_filling(self, fill: Callable[[Address, bool], None]) -> None:
+        """Call ``fill(address, is_new)`` before somebody enters an empty room; it may publish the present state there."""
+        self._board.rooms.fill = fill
+
     def history(self, room_id: str, count: int, audience: str = EVERYBODY) -> list[bytes]:
         """Return the newest messages that a room remembers, oldest first."""
         room = self._board.rooms.get(room_id)
@@ -238,11 +248,20 @@ class Hub:
 
     def change_user(self, user_id: int, role: Role, permissions: frozenset[str]) -> int:
         """Apply a user's new role and permissions to all their connections at once; return how many."""
-        sessions = self._board.registry.of_user(user_id)
-        for session in sessions:
-            if session.principal is not None and session.lifecycle.open:
-                self._door.change(session, replace(session.principal, role=role, permissions=permissions))
-        return len(sessions)
+        return self.revise_user(user_id, lambda principal: replace(principal, role=role, permissions=permissions))
+
+    def revise_user(self, user_id: int, revise: Callable[[Principal], Principal]) -> int:
+        """Replace the principal of each of a user's connections, and act on it at once; return how many."""
+        return self._revise(self._board.registry.of_user(user_id), revise)
+
+    def revise_login(self, session_id: str, revise: Callable[[Principal], Principal]) -> int:
+        """Replace the principal of the connections that stand on one login; return how many."""
+        return self._revise(self._board.registry.of_login(session_id), revise)
+
+    def principals(self) -> list[Principal]:
+        """Return who is behind the living connections, one per login."""
+        known = (session.principal for session in self._board.registry)
+        return list({principal.session_id: principal for principal in known if principal is not None}.values())
 
     def end_user(self, user_id: int) -> int:
         """Close all connections of a user whose account has been disabled (4511)."""
@@ -267,6 +286,10 @@ class Hub:
         """Return the last connections that ended, newest first."""
         return list(self._board.registry.recent)
 
+    def room(self, room_id: str) -> RoomInfo | None:
+        """Return one room, None if it does not exist now."""
+        return self._board.rooms.info_of(room_id)
+
     def rooms(self) -> list[RoomInfo]:
         """Return every room."""
         return self._board.rooms.info()
@@ -289,6 +312,12 @@ class Hub:
         )
 
     # ---- inside
+
+    def _revise(self, sessions: Sequence[Session], revise: Callable[[Principal], Principal]) -> int:
+        for session in sessions:
+            if session.principal is not None and session.lifecycle.open:
+                self._door.change(session, revise(session.principal))
+        return len(sessions)
 
     def _end(self, sessions: Sequence[Session], code: int) -> int:
         return sum(self._board.close(session, code) for session in sessions)

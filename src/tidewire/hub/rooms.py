@@ -102,6 +102,8 @@ class Rooms:
         self._made = 0
         self.published = 0
         self.delivered = 0
+        # Called before somebody enters a room that nobody is in, so that a feature can put its present state there.
+        self.fill: Callable[[Address, bool], None] | None = None
 
     def __len__(self) -> int:
         return len(self._rooms)
@@ -117,6 +119,11 @@ class Rooms:
     def info(self) -> list[RoomInfo]:
         """Return every room."""
         return [self._describe(room) for room in self._rooms.values()]
+
+    def info_of(self, room_id: str) -> RoomInfo | None:
+        """Return one room, None if it does not exist now."""
+        room = self._rooms.get(room_id)
+        return None if room is None else self._describe(room)
 
     # ---- entering and leaving
 
@@ -134,6 +141,8 @@ class Rooms:
                 required_action="Subscribe without presence.",
                 will_not="Tidewire will not enter the room on other terms than asked.",
             )
+        if not len(room) and self.fill is not None:
+            self.fill(address, room.offset == 0)
         before = session.subscriptions.get(address.room_id)
         if before is not None and since is not None and _continues(session, before, since):
             offset, recovery = room.sent_offset(session), Recovery(True, [])
