@@ -75,5 +75,7 @@ class CustomBuildHook(BuildHookInterface[Any]):
 
 
 if __name__ == "__main__":
-    ensure_modules()
+    # `install` is how the lock is made; everything else runs on what the lock says.
+    if sys.argv[1:2] != ["install"]:
+        ensure_modules()
     run_npm(*sys.argv[1:])

@@ -34,10 +34,7 @@ export default defineConfig({
   css: {
     // Bootstrap 5.3 still uses @import and global functions; the noise is theirs, and 5.3 is pinned.
     preprocessorOptions: {
-      scss: {
-        quietDeps: true,
-        silenceDeprecations: ["import", "global-builtin", "color-functions", "if-function"],
-      },
+      scss: { quietDeps: true, silenceDeprecations: ["import", "global-builtin", "color-functions", "if-function"] },
     },
   },
   build: {

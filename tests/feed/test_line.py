@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from tests.feed.conftest import WEEKEND, Rig
 from tests.support.upstream import KEY, Upstream, status, trade
@@ -203,7 +205,7 @@ async def test_half_open_is_found(rig: Rig) -> None:
     """A peer that neither sends nor answers pings is given up within 20 seconds or so."""
     await rig.start("AAPL")
     (await rig.venue.peer(1)).stall()
-    await rig.clock.advance(22)
+    await rig.clock.advance(20)
     assert (await rig.until_ended("pong_timeout")).gaps == 1
 
 
@@ -354,3 +356,38 @@ async def test_fragmented_messages_are_joined(rig: Rig) -> None:
     await peer.socket.send(parts())
     await rig.until(lambda: len(rig.ticks) == 1)
     assert rig.ticks[0].price == 1.5
+
+
+async def test_a_huge_message_ends_the_connection(rig: Rig) -> None:
+    """A message above 16 MiB is not buffered: the ending says so, and the line comes back."""
+    await rig.start("AAPL")
+    peer = await rig.venue.peer(1)
+    with contextlib.suppress(ConnectionClosed):
+        await peer.send_raw(b"[" + b" " * (16 * 1024 * 1024) + b"]")
+    await rig.until_ended("frame_too_big")
+    await rig.reach_retry()
+    await rig.venue.peer(2)
+
+
+async def test_subscription_changes_while_connecting_are_kept(rig: Rig) -> None:
+    """Tickers that come and go before the venue has authenticated us are right from the first request."""
+    rig.venue.script.greet = False
+    rig.begin("AAPL OLD")
+    await rig.until_state("greeting")
+    assert rig.manager.subscribe(["MSFT"])
+    rig.manager.unsubscribe(["OLD"])
+    rig.venue.script.greet = True
+    await rig.venue.peers[0].send(status("connected", "late"))
+    peer = await rig.venue.peer(1, topics=2)
+    assert peer.topics == {"T.AAPL", "T.MSFT"}
+    assert [request["action"] for request in peer.requests] == ["auth", "subscribe"]
+
+
+async def test_a_line_without_tickers_is_live_and_idle(rig: Rig) -> None:
+    """Nothing to subscribe is not an error, and silence is not staleness."""
+    assert await rig.start("")
+    for _ in range(5):
+        await rig.clock.advance(8)
+        await asyncio.sleep(0.002)
+    assert rig.line().state == "live"
+    assert [request["action"] for request in rig.venue.peers[0].requests] == ["auth"]

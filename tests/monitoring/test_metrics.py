@@ -35,6 +35,7 @@ def scrape(status: FeedStatus | None) -> dict[tuple[str, tuple[tuple[str, str], 
     collector = StatusCollector(
         feed=lambda: status,
         bus=lambda: BusStatus(kind="memory", state="up", since=0.0, published=9),
+        responses=lambda: {200: 5, 404: 1},
         counters=lambda: {"login_failures": 3},
         gauges=lambda: {"admin_viewers": 2},
     )
@@ -60,5 +61,6 @@ def test_platform_figures_are_there_before_the_feed_speaks() -> None:
     samples = scrape(None)
     assert samples["tidewire_feed_known", ()] == 0
     assert samples["tidewire_bus_published_total", ()] == 9
+    assert samples["tidewire_http_responses_total", (("status", "404"),)] == 1
     assert samples["tidewire_login_failures_total", ()] == 3
     assert samples["tidewire_admin_viewers", ()] == 2

@@ -62,6 +62,7 @@ def templates(tmp_path: Path) -> Templates:
     manifest = tmp_path / "static" / ".vite" / "manifest.json"
     manifest.parent.mkdir(parents=True)
     manifest.write_text("{}")
+    (tmp_path / "static" / "icons.svg").write_text("<svg></svg>")
     return Templates(HERE / "templates", tmp_path / "static")
 
 

@@ -7,6 +7,15 @@ import { startFrame } from "../ui/frame";
 
 startFrame({ items: () => [] });
 
+/** Swagger UI has its own dark colours behind a class. */
+function matchTheme(): void {
+  const root = document.documentElement;
+  root.classList.toggle("dark-mode", root.dataset["bsTheme"] === "dark");
+}
+
+matchTheme();
+document.addEventListener("tidewire:theme", matchTheme);
+
 const target = find(document, "#swagger");
 
 async function show(): Promise<void> {
@@ -17,7 +26,15 @@ async function show(): Promise<void> {
   if (!answer.ok) throw new Error(`the API description was answered with ${answer.status}`);
   const spec: unknown = await answer.json();
   target.replaceChildren();
-  SwaggerUIBundle({ domNode: target, spec, validatorUrl: null, deepLinking: true, docExpansion: "list" });
+  SwaggerUIBundle({
+    domNode: target,
+    spec,
+    validatorUrl: null,
+    deepLinking: true,
+    docExpansion: "list",
+    // The page has its main landmark already; a second one confuses screen readers.
+    onComplete: () => target.querySelector("main")?.setAttribute("role", "group"),
+  });
 }
 
 try {

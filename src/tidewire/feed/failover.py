@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from tidewire.feed.assignment import Assignment
-from tidewire.feed.line_state import is_connected
+from tidewire.feed.line_state import is_connected, status_of
 from tidewire.feed.source import FeedLine, LineTiming
 
-# Resting, but about to try again or in the hands of people; not worth a move by itself.
+# In the hands of people; nothing moves on its own.
 _PARKED: Final = frozenset({"paused", "disabled"})
 
 
@@ -31,6 +31,8 @@ class Failover:
         self._timing = timing
         self._down_since: dict[str, float] = {}
         self._up_since: dict[str, float] = {}
+        # A line on its very first attempt is late, not down: its tickers wait for it to succeed or fail.
+        self._ever_up: set[str] = set()
         # Stand-in line: tickers it still delivers, each with the time when it stops.
         self._leaving: dict[str, dict[str, float]] = {}
 
@@ -40,11 +42,12 @@ class Failover:
         up = [name for name, line in lines.items() if is_connected(line.state)]
         for name, line in lines.items():
             if name in up:
+                self._ever_up.add(name)
                 self._down_since.pop(name, None)
                 since = self._up_since.setdefault(name, now)
                 if now - since >= self._timing.failback_s:
                     concerned |= self._bring_home(name, now)
-            elif line.state not in _PARKED:
+            elif line.state not in _PARKED and (name in self._ever_up or status_of(line.state) != "connecting"):
                 self._up_since.pop(name, None)
                 since = self._down_since.setdefault(name, now)
                 if now - since >= self._timing.failover_s and up and self._assignment.tickers(name):
@@ -62,6 +65,7 @@ class Failover:
         self._leaving.clear()
         self._down_since.clear()
         self._up_since.clear()
+        self._ever_up.clear()
         for home in self._assignment.lines:
             returned = self._assignment.repatriate(home)
             if returned:

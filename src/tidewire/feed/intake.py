@@ -3,8 +3,10 @@
 A trade that repeats a sequence number of its symbol is a duplicate, one that goes back is out of order; both are
 counted and dropped, never published (a jump forward is normal). A bar that is sent again with other numbers is a
 correction: published if it is the newest of its symbol, else only counted, because a price must not go back in time.
-Quotes, price bands and fair values are decoded and counted, not published. Sequence numbers start anew each New York
-day. One intake serves all lines of a source, so a ticker on two lines at once is still published once.
+A number that goes back although its trade is a second or more younger is not late: the venue started counting anew
+(each New York day, or after a restart), and the trade is published. Quotes, price bands and fair values are decoded
+and counted, not published. One intake serves all lines of a source, so a ticker on two lines at once is still
+published once.
 Source: feed-protocol.md 1.6.
 """
 
@@ -20,6 +22,9 @@ from tidewire.feed.session_calendar import session_date
 
 # Ten times the listed US symbols: a stranger who sends ever new symbols must not fill the memory.
 MAX_SYMBOLS: Final = 100_000
+# Numbers follow the venue's own time stamps, which cannot be a second apart in the wrong order. Without this, a venue
+# that restarts within the day would be silent here until it has counted up to where it was.
+RESTART_MS: Final = 1_000.0
 _BARS: Final = (SecondBar, MinuteBar)
 _TIMELY: Final = (Trade, Quote)
 
@@ -111,6 +116,8 @@ class Intake:
         return ticks
 
     def _repeats(self, last: Trade, event: Trade, metrics: LineMetrics) -> bool:
+        if event.q < last.q and event.t - last.t >= RESTART_MS:
+            return False
         if event.t > last.t and session_date(event.t / 1000.0) > session_date(last.t / 1000.0):
             return False
         if event.q == last.q:

@@ -34,6 +34,8 @@ _log = structlog.get_logger(__name__)
 
 # Enough for a minute of a busy line's frames, small enough for 16 lines.
 RING_BYTES: Final = 4 * 1024 * 1024
+# Endings that a person asked for; coming back from them is not a reconnect.
+_ON_REQUEST: Final = ("stopped", "paused")
 
 
 @dataclass(frozen=True, repr=False)
@@ -124,7 +126,7 @@ class Line:
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-            word = "stopped" if state == "disconnected" else "paused"
+            word = _ON_REQUEST[0] if state == "disconnected" else _ON_REQUEST[1]
             self._record(UpstreamError(f"The line was {word} on request.", stage="stream", code=word), None)
             self._settle(False)
         self._next_retry_at = None
@@ -188,7 +190,7 @@ class Line:
             if cooldown_s > 0:
                 await self._rest("cooldown", cooldown_s)
                 continue
-            if self.metrics.endings:
+            if self.metrics.endings and self.metrics.endings[-1].cause not in _ON_REQUEST:
                 self.metrics.reconnects += 1
             try:
                 await self._attempt()

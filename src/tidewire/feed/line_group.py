@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 import structlog
@@ -25,7 +25,9 @@ from tidewire.feed.universe import parse_ticker
 _log = structlog.get_logger(__name__)
 
 # The newest are what an operator acts on.
-_MAX_WARNINGS = 20
+_MAX_WARNINGS: Final = 20
+# Faults of a listener come with every change; one trace in ten seconds tells as much.
+LOG_EVERY_S: Final = 10.0
 
 
 class LineGroup:
@@ -70,6 +72,7 @@ class LineGroup:
         # Sorted tickers by line, until the assignment changes.
         self._sorted: dict[str, list[str]] = {}
         self.callback_errors = 0
+        self._next_log = 0.0
         self._pin_all()
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -304,4 +307,7 @@ class LineGroup:
             self._status_changed(self.health())
         except Exception:  # noqa: BLE001  a listener's fault must not stop the feed
             self.callback_errors += 1
-            _log.exception("feed_status_callback_fault")
+            # The counter is exact, the log is a sample.
+            if self._clock.monotonic() >= self._next_log:
+                self._next_log = self._clock.monotonic() + LOG_EVERY_S
+                _log.exception("feed_status_callback_fault")

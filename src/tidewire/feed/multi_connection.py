@@ -21,7 +21,7 @@ from tidewire.feed.account_limit import AccountLimit
 from tidewire.feed.assignment import Assignment
 from tidewire.feed.intake import Intake
 from tidewire.feed.line import Line, Upstream
-from tidewire.feed.line_group import LineGroup
+from tidewire.feed.line_group import LOG_EVERY_S, LineGroup
 from tidewire.feed.line_metrics import GapWindow, LineMetrics
 from tidewire.feed.massive import Event
 from tidewire.feed.source import ConnectionInfo, LineConfig, LineTiming
@@ -32,7 +32,6 @@ _log = structlog.get_logger(__name__)
 
 # The vendor's delayed hosts lag by exactly this (feed-protocol.md 1.1, measured by a third party).
 DELAYED_S: Final = 900.0
-LOG_EVERY_S: Final = 10.0
 
 
 def timing_for(url: str, timing: LineTiming | None = None) -> LineTiming:
@@ -84,7 +83,7 @@ class MultiConnectionManager(LineGroup):
         self._intake = Intake(assignment.owners)
         self._receive_ticks = receive_ticks
         self._now = clock
-        self._next_log = 0.0
+        self._next_tick_log = 0.0
         self._upstream_lines: dict[str, Line] = {}
         super().__init__(
             lines,
@@ -131,6 +130,6 @@ class MultiConnectionManager(LineGroup):
             metrics.dropped += len(ticks)
             metrics.fail(f"{len(ticks)} ticks could not be passed on: {error}")
             # A bus that is down fails thousands of times a second; the counter is exact, the log is a sample.
-            if clock.monotonic() >= self._next_log:
-                self._next_log = clock.monotonic() + LOG_EVERY_S
+            if clock.monotonic() >= self._next_tick_log:
+                self._next_tick_log = clock.monotonic() + LOG_EVERY_S
                 _log.exception("feed_tick_callback_fault", line=line, ticks=len(ticks))

@@ -152,7 +152,7 @@ class LineTiming:
     Attributes:
         connect_s, greeting_s, auth_s, ack_s: One per stage.
         ping_idle_s: Silence on the socket before we ping.
-        pong_s: Silence after our ping before the peer counts as gone (half-open found in 20 s).
+        pong_s: Silence after our ping before the peer counts as gone (half-open is found within 20 s).
         stable_s: Data must flow this long before failures are forgotten.
         quiet_stable_s: Or the connection must have lasted this long without any.
         backoff_base_s, backoff_cap_s: Full jitter between.
@@ -170,8 +170,9 @@ class LineTiming:
     greeting_s: float = 5.0
     auth_s: float = 5.0
     ack_s: float = 10.0
-    ping_idle_s: float = 10.0
-    pong_s: float = 10.0
+    # With a look each second, 9 and 9 find a half-open connection within 20 s (reliability.md R16).
+    ping_idle_s: float = 9.0
+    pong_s: float = 9.0
     stable_s: float = 10.0
     quiet_stable_s: float = 60.0
     backoff_base_s: float = 0.5

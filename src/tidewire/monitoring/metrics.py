@@ -42,6 +42,7 @@ class StatusCollector(Collector):
     Args:
         feed: Returns the last FeedStatus, or None while the feed has said nothing.
         bus: Returns the bus status.
+        responses: Returns how many HTTP answers each status code has had.
         counters: Returns further counters by full metric name without ``tidewire_`` and ``_total``.
         gauges: Returns further gauges by full metric name without ``tidewire_``.
     """
@@ -51,17 +52,23 @@ class StatusCollector(Collector):
         *,
         feed: Callable[[], FeedStatus | None],
         bus: Callable[[], BusStatus],
+        responses: Callable[[], Mapping[int, int]],
         counters: Callable[[], Mapping[str, float]],
         gauges: Callable[[], Mapping[str, float]],
     ) -> None:
         self._feed = feed
         self._bus = bus
+        self._responses = responses
         self._counters = counters
         self._gauges = gauges
 
     def collect(self) -> Iterable[Metric]:
         """Yield every metric; called by the registry at each scrape."""
         yield from _bus_metrics(self._bus())
+        answered = CounterMetricFamily("tidewire_http_responses", "HTTP answers by status code", labels=["status"])
+        for status_code, count in self._responses().items():
+            answered.add_metric([str(status_code)], count)
+        yield answered
         for name, value in self._counters().items():
             yield CounterMetricFamily(f"tidewire_{name}", name.replace("_", " "), value=value)
         for name, value in self._gauges().items():

@@ -53,6 +53,7 @@ class HardenedServer(socketio.AsyncServer):  # type: ignore[misc]
         # The default lets everybody join "/", which would satisfy the deadline without any check.
         self.namespaces: list[str] = []
         self.counts: Counter[str] = Counter()
+        self.stopped = False
         self._limits = limits
         self._clock = clock
         self._records: dict[str, SocketRecord] = {}
@@ -88,13 +89,17 @@ class HardenedServer(socketio.AsyncServer):  # type: ignore[misc]
         await self._close(eio_sid)
 
     async def shutdown(self) -> None:
-        """End every socket and every task. Call it before the web server stops."""
+        """End every socket and every task. Call it before the web server stops. Idempotent."""
+        # First, so that a page that reconnects at once does not start what nobody would stop.
+        self.stopped = True
         for record in list(self._records.values()):
             record.abort()
         for timer in self._deadlines.values():
             timer.cancel()
         self._deadlines.clear()
-        await super().shutdown()
+        # The library awaits the handle without looking whether there is (still) one.
+        if self.eio.service_task_handle is not None:
+            await super().shutdown()
         tasks = [*self.eio.background, *self._closing]
         for task in tasks:
             task.cancel()
