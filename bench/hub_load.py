@@ -138,10 +138,17 @@ def _percentiles(samples: list[tuple[float, int]]) -> dict[str, float]:
 def _request(number: int, batch: bool) -> bytes:
     protocol = "tidewire.v1.batch" if batch else "tidewire.v1"
     key = base64.b64encode(os.urandom(16)).decode()
-    return (
-        f"GET /ws HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {key}\r\n"
-        f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: {protocol}\r\nAuthorization: Bearer user-{number}\r\n\r\n"
-    ).encode()
+    lines = (
+        "GET /ws HTTP/1.1",
+        "Host: bench",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Version: 13",
+        f"Sec-WebSocket-Key: {key}",
+        f"Sec-WebSocket-Protocol: {protocol}",
+        f"Authorization: Bearer user-{number}",
+    )
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
 def _frame(payload: bytes) -> bytes:

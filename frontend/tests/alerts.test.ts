@@ -47,8 +47,20 @@ describe("alerts", () => {
   });
 
   it("put the end of the session first", () => {
-    const ended = { link: { kind: "ended", since: 4000, error } as const, downSince: 3, notices: [error] };
+    const parting = { error: { ...error, code: "logged_out" }, at: 3 };
+    const other = { error: { ...error, code: "slow_viewer" }, at: 2 };
+    const ended = { link: { kind: "ended", since: 4000, error } as const, downSince: 3, notices: [other, parting] };
     expect(kinds(ended)).toEqual(["ended", "notice"]);
     expect(staleSince(input(ended))).toBe(3);
+  });
+
+  it("say that a loop of the server has died or stands still", () => {
+    const loop = { running: true, interval: 1, last_run_age: 0.4, runs: 9, failures: 0, last_error: null };
+    const dead = { ...loop, running: false, last_error: "boom" };
+    const late = { ...loop, last_run_age: 60 };
+    expect(alerts(input({ status: status({ loops: { a: loop, b: dead, c: late } }) }))).toEqual([
+      { kind: "loop", name: "b", reason: "boom" },
+      { kind: "loop", name: "c", reason: "" },
+    ]);
   });
 });

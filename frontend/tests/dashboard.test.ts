@@ -219,9 +219,9 @@ describe("figures", () => {
 describe("notices", () => {
   it("keep one of a kind and five at most", () => {
     const error = (code: string) => ({ code, message: "", required_action: "", will_not: "" });
-    let notices = addNotice([], error("a"));
-    for (const code of ["b", "a", "c", "d", "e", "f"]) notices = addNotice(notices, error(code));
-    expect(notices.map((one) => one.code)).toEqual(["a", "c", "d", "e", "f"]);
+    let notices = addNotice([], error("a"), 1);
+    for (const code of ["b", "a", "c", "d", "e", "f"]) notices = addNotice(notices, error(code), 2);
+    expect(notices.map((one) => one.error.code)).toEqual(["a", "c", "d", "e", "f"]);
   });
 });
 

@@ -64,7 +64,8 @@ def test_a_wrong_message_is_told_which_field(kind: str, fields: dict[str, Any]) 
 @pytest.mark.parametrize(
     "payload",
     [
-        b"", b"{", b"nonsense", b"null", b"[]", b'"ping"', b"{}", b'{"type":1}', b'{"type":null,"id":1}', b"\xff", b"NaN",
+        b"", b"{", b"nonsense", b"null", b"[]", b'"ping"', b"{}", b'{"type":1}', b'{"type":null,"id":1}', b"\xff",
+        b"NaN",
         b'{"type":"ping",}', b"{'type':'ping'}", b'{"type":"ping"}{"type":"ping"}', b'{"type":"pi\xffng"}',
     ],
 )  # fmt: skip

@@ -372,7 +372,13 @@ export function rate(one: Column): number | null {
   );
 }
 
-/** Notices for this viewer, newest last, one per code. Pure list change; at most 5, the oldest goes. */
-export function addNotice(notices: readonly ErrorObject[], notice: ErrorObject): ErrorObject[] {
-  return [...notices.filter((one) => one.code !== notice.code), notice].slice(-5);
+export interface Notice {
+  error: ErrorObject;
+  /** When it came, Unix seconds. */
+  at: number;
+}
+
+/** Notices for this viewer, newest last, one per code; at most 5, the oldest goes. */
+export function addNotice(notices: readonly Notice[], error: ErrorObject, at: number): Notice[] {
+  return [...notices.filter((one) => one.error.code !== error.code), { error, at }].slice(-5);
 }

@@ -35,7 +35,7 @@ from tidewire.web.pages import PageSettings, pages_router, static_mount
 from tidewire.web.security import HttpSecurity
 from tidewire.web.server import WebServer
 from tidewire.web.session import session_token_from_scope
-from tidewire.web.socketio_server import create_socketio
+from tidewire.web.socketio_server import HardenedServer, create_socketio
 from tidewire.web.templating import Templates
 
 # The feed answers from memory; past this it is not there, and the page says so.
@@ -74,6 +74,7 @@ class WebSide:
         )
         self._purge = WatchedLoop("purge", PURGE_EVERY_S, self._start_purge, clock)
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._socketio: HardenedServer | None = None
         self.server = WebServer(
             host=settings.host,
             port=settings.port,
@@ -98,6 +99,10 @@ class WebSide:
 
     async def stop(self) -> None:
         """Close the port and every connection, then stop watching. Idempotent."""
+        if self._socketio is None:
+            # The port was not to be had, so nothing else has been started.
+            await self.server.stop()
+            return
         await self._socketio.shutdown()
         await self.server.stop()
         await self._purge.stop()

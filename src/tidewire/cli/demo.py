@@ -21,7 +21,7 @@ from tidewire.accounts.service import Accounts
 from tidewire.app.database import opened_database
 from tidewire.app.platform import Platform
 from tidewire.cli.output import print_json
-from tidewire.cli.running import run, run_until_signal
+from tidewire.cli.running import run_service, wait_for_end
 from tidewire.core.errors import SettingsError, UpstreamError
 from tidewire.core.telemetry import configure_logging
 from tidewire.feed.simulator.listing import list_market
@@ -58,7 +58,7 @@ def demo(
             required_action="Use 5 or more: five tickers have real bars.",
             will_not="The demo will not start without its real tickers.",
         )
-    run(_demo(port=port, rate=rate, tickers=tickers, day_seconds=day_seconds, data=data, as_json=as_json))
+    run_service(_demo(port=port, rate=rate, tickers=tickers, day_seconds=day_seconds, data=data, as_json=as_json))
 
 
 async def _demo(*, port: int, rate: int, tickers: int, day_seconds: float, data: Path, as_json: bool) -> None:
@@ -69,7 +69,12 @@ async def _demo(*, port: int, rate: int, tickers: int, day_seconds: float, data:
         configure_logging(level="warning", secrets=settings.secrets)
         await _prepare(settings, [listing.symbol for listing in list_market(tickers, SEED)])
         platform = Platform(settings, demo=True, data_notice=NOTICE)
-        await run_until_signal(platform, ready=lambda: _announce(platform.url, simulator, as_json))
+        await platform.start()
+        try:
+            _announce(platform.url, simulator, as_json)
+            await wait_for_end()
+        finally:
+            await platform.stop()
 
 
 def _fresh_database(data: Path) -> Path:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Coroutine
-from typing import Any, Protocol, TypeVar
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 import structlog
 import uvloop
@@ -21,46 +21,36 @@ def run(main: Coroutine[Any, Any, T]) -> T:
         return runner.run(main)
 
 
-class Service(Protocol):
-    """Something that is started and stopped."""
+def run_service(main: Coroutine[Any, Any, None]) -> None:
+    """Run ``main`` until SIGTERM or SIGINT, then cancel it: its own ``finally`` closes what it opened.
 
-    async def start(self) -> None:
-        """Start; on failure leave nothing running."""
-        ...
-
-    async def stop(self) -> None:
-        """Stop. Idempotent."""
-        ...
+    The signals are heard from before the first step of ``main``, so that one that comes while things are still being
+    started leaves nothing behind either. A second one ends the process at once, and says so.
+    """
+    run(_until_signalled(main))
 
 
-async def run_until_signal(service: Service, ready: Callable[[], None] = lambda: None) -> None:
-    """Start ``service``, call ``ready``, and stop it at the first SIGTERM or SIGINT, also while it is starting."""
-    signalled = asyncio.create_task(wait_for_signal(), name="signal")
-    starting = asyncio.create_task(service.start(), name="start")
-    try:
-        await asyncio.wait({signalled, starting}, return_when=asyncio.FIRST_COMPLETED)
-        if starting.done():
-            await starting
-            ready()
-            await signalled
-    finally:
-        for task in (starting, signalled):
-            task.cancel()
-        await asyncio.gather(starting, signalled, return_exceptions=True)
-        await service.stop()
+async def wait_for_end() -> None:
+    """Wait until the service is cancelled."""
+    await asyncio.get_running_loop().create_future()
 
 
-async def wait_for_signal() -> str:
-    """Return the name of the first SIGTERM or SIGINT; a second one ends the process at once, and says so."""
+async def _until_signalled(main: Coroutine[Any, Any, None]) -> None:
     loop = asyncio.get_running_loop()
-    first: asyncio.Future[str] = loop.create_future()
+    service = loop.create_task(main, name="service")
+    first: list[str] = []
 
     def receive(signum: signal.Signals) -> None:
-        if first.done():
+        if first:
             log.warning("second signal: ending at once", signal=signum.name, will_not="flush or close anything more")
             os._exit(128 + signum)
-        first.set_result(signum.name)
+        first.append(signum.name)
+        service.cancel()
 
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, receive, signum)
-    return await first
+    try:
+        await service
+    except asyncio.CancelledError:
+        if not first:
+            raise

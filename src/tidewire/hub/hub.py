@@ -22,7 +22,7 @@ from tidewire.core.clock import Clock
 from tidewire.core.protocol import Delivery, Member
 from tidewire.hub.builtin import Builtin
 from tidewire.hub.command import Command, Commands
-from tidewire.hub.door import Authenticate, Door
+from tidewire.hub.door import Authenticate, Door, Recheck
 from tidewire.hub.reception import Reception
 from tidewire.hub.registry import ConnectionInfo
 from tidewire.hub.room import EVERYBODY, RoomRules
@@ -55,6 +55,7 @@ class Hub:
 
     Args:
         authenticate: Finds out who a credential stands for.
+        recheck: Asked at each heartbeat (25 s) whether a login still stands, and what it may.
         rules: Room family -> rules; only these families can be entered.
         commands: Further client messages, from features.
         opened, closed: Told about every connection, for the record; must not block.
@@ -68,6 +69,7 @@ class Hub:
         authenticate: Authenticate,
         rules: Mapping[str, RoomRules],
         options: HubOptions | None = None,
+        recheck: Recheck | None = None,
         commands: Iterable[Command] = (),
         opened: Callable[[ConnectionInfo], None] | None = None,
         closed: Callable[[ConnectionInfo], None] | None = None,
@@ -75,7 +77,7 @@ class Hub:
         options = options or HubOptions()
         self._clock = clock
         self._board = Switchboard(rules, options, clock=clock, scheduler=scheduler, opened=opened, closed=closed)
-        self._door = Door(self._board, authenticate)
+        self._door = Door(self._board, authenticate, recheck)
         table = Commands([*Builtin(self._board, self._door).commands(), *commands])
         self._reception = Reception(self._board, self._door, table)
         self._options = options
