@@ -6,6 +6,9 @@ Whatever is wrong with a login, the answer is one text after one time: nobody le
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+
+import structlog
 
 from tidewire.accounts.guard import LoginGuard, LoginLimits
 from tidewire.accounts.keys import derive_key
@@ -20,6 +23,10 @@ from tidewire.store.database import Database
 from tidewire.store.records import ActivityEntry, JsonValue, UserRecord
 from tidewire.store.sessions import Sessions
 from tidewire.store.users import Users
+
+log = structlog.get_logger(__name__)
+
+Changed = Callable[[User], None]
 
 
 class Accounts:
@@ -52,8 +59,10 @@ class Accounts:
             Sessions(database), derive_key(secret_key, "session"), self._clock, rules or SessionRules()
         )
         self._guard = LoginGuard(self.activity, self._clock, limits or LoginLimits())
+        self._changed: list[Changed] = []
         self.logins_ok = 0
         self.logins_failed = 0
+        self.callback_errors = 0
 
     async def log_in(
         self, username: str, password: str, *, ip: str, user_agent: str = "", previous_token: str | None = None
@@ -103,6 +112,20 @@ class Accounts:
     def on_revoked(self, callback: Revoked) -> Callable[[], None]:
         """Call ``callback(session_id)`` when a session ends; returns a function that ends the calls."""
         return self.sessions.on_revoked(callback)
+
+    def on_changed(self, callback: Changed) -> Callable[[], None]:
+        """Call ``callback`` with a user whose role, permissions or state has been changed through this object.
+
+        It runs on the event loop, right after the commit, and must not block; of a disabled user it is told before
+        ``on_revoked`` tells of the sessions that end with it. Returns a function that ends the calls.
+        """
+        self._changed.append(callback)
+
+        def stop() -> None:
+            if callback in self._changed:
+                self._changed.remove(callback)
+
+        return stop
 
     async def create_user(self, username: str, password: str, role: Role | str, *, actor: str = "cli") -> User:
         """Add a user.
@@ -169,9 +192,14 @@ class Accounts:
             denials=denials,
             audit=self._audit("user.change", actor, None, user.username, "", details),
         )
+        if disabled:
+            # Told before the sessions' ends, so that their sockets close for the right reason.
+            self._tell(replace(user_of(user), disabled=True))
         self.sessions.forget(ended)
         self.sessions.forget_user(user.id)
-        return user_of(await self._find(username))
+        changed = user_of(await self._find(username))
+        self._tell(changed)
+        return changed
 
     async def find_user(self, username: str) -> User | None:
         """Return the user of that name in any case. Raises StoreError."""
@@ -192,9 +220,19 @@ class Accounts:
             "logins_ok": self.logins_ok,
             "logins_failed": self.logins_failed,
             "password_checks_refused": self._passwords.refused,
+            "change_callback_errors": self.callback_errors,
             **{f"sessions_{key}": value for key, value in self.sessions.statistics().items()},
             **{f"login_{key}": value for key, value in self._guard.statistics().items()},
         }
+
+    def _tell(self, user: User) -> None:
+        for callback in tuple(self._changed):
+            try:
+                callback(user)
+            except Exception:
+                # One listener's fault must not keep the others ignorant.
+                self.callback_errors += 1
+                log.exception("user_listener_failed", user_id=user.id)
 
     async def _verify(self, username: str, password: str, ip: str) -> UserRecord:
         try:
