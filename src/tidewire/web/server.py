@@ -49,6 +49,8 @@ class WebServer:
         host, port: Where to listen; port 0 lets the kernel choose (see ``port`` after ``bind``).
         certificate, private_key: PEM files for TLS, both or neither.
         trusted_proxies: Addresses whose ``X-Forwarded-*`` are believed; none by default.
+        websocket_protocol: uvicorn WebSocket protocol class (the gateway's); the hardened one by default.
+        http_protocol: uvicorn HTTP protocol class (the bounded one); uvicorn's choice by default.
     """
 
     def __init__(
@@ -59,6 +61,8 @@ class WebServer:
         certificate: Path | None = None,
         private_key: Path | None = None,
         trusted_proxies: Sequence[str] = (),
+        websocket_protocol: type[asyncio.Protocol] | None = None,
+        http_protocol: type[asyncio.Protocol] | None = None,
     ) -> None:
         self._host, self._wanted_port = host, port
         self._listener: socket.socket | None = None
@@ -71,6 +75,10 @@ class WebServer:
             "ssl_keyfile": private_key,
             **websocket_options(),
         }
+        if websocket_protocol is not None:
+            self._options["ws"] = websocket_protocol
+        if http_protocol is not None:
+            self._options["http"] = http_protocol
 
     @property
     def port(self) -> int:

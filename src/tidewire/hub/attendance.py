@@ -1,0 +1,98 @@
+"""Presence of all rooms: who counts as inside, and who is told about it.
+
+It must not know rooms' messages or grants. Source: contract.md section 5, "Presence".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from tidewire.core import protocol
+from tidewire.core.clock import Clock
+from tidewire.core.protocol import Member
+from tidewire.hub.presence import Presence
+from tidewire.hub.room import Room
+from tidewire.hub.session import Session
+
+
+class Attendance:
+    """See the module's text.
+
+    Args:
+        push: Sends messages to several sessions.
+    """
+
+    def __init__(self, clock: Clock, push: Callable[[Iterable[Session], list[bytes]], int]) -> None:
+        self._clock = clock
+        self._push = push
+        self._presence: dict[str, Presence] = {}
+        self._watchers: dict[str, dict[Session, None]] = {}
+        self._restless: dict[str, None] = {}
+
+    def count(self, room_id: str) -> int:
+        """Return how many users are present."""
+        return len(self._presence.get(room_id, ()))
+
+    def restless(self, room_id: str) -> bool:
+        """Whether changes of the room have not been told yet."""
+        return room_id in self._restless
+
+    def members(self, room_id: str) -> list[Member]:
+        """Return who is present, at most as many as a message lists."""
+        presence = self._presence.get(room_id)
+        return presence.state(timestamp=0.0).members or [] if presence is not None else []
+
+    def state(self, room_id: str) -> bytes:
+        """Return the message that says who is present."""
+        return protocol.encode(self._of(room_id).state(timestamp=self._clock.time()))
+
+    def come(self, session: Session, room: Room[Session]) -> bool:
+        """Count the session's user as present; False where presence is not kept or nobody is known."""
+        if not room.rules.presence or session.principal is None:
+            return False
+        presence = self._of(room.room_id)
+        presence.join(session.principal.user_id, session.principal.username, timestamp=self._clock.time())
+        self._tell(room.room_id, self._clock.monotonic())
+        return True
+
+    def go(self, session: Session, room: Room[Session]) -> None:
+        """Count one connection of the user less; the grace period begins with the last."""
+        if session.principal is not None:
+            self._of(room.room_id).leave(session.principal.user_id, now=self._clock.monotonic())
+            self._restless[room.room_id] = None
+
+    def watch(self, session: Session, room: Room[Session], watch: bool) -> None:
+        """Tell the session who comes and goes, or stop telling it."""
+        if watch:
+            self._watchers.setdefault(room.room_id, {})[session] = None
+            return
+        watchers = self._watchers.get(room.room_id)
+        if watchers is not None:
+            watchers.pop(session, None)
+            if not watchers:
+                del self._watchers[room.room_id]
+
+    def forget(self, room_id: str) -> None:
+        """The room is gone."""
+        self._presence.pop(room_id, None)
+
+    def tick(self, now: float) -> None:
+        """Tell what is due; called about twice a second."""
+        for room_id in list(self._restless):
+            self._tell(room_id, now)
+
+    def _of(self, room_id: str) -> Presence:
+        presence = self._presence.get(room_id)
+        if presence is None:
+            presence = self._presence[room_id] = Presence(room_id)
+        return presence
+
+    def _tell(self, room_id: str, now: float) -> None:
+        presence = self._of(room_id)
+        events = [protocol.encode(event) for event in presence.take(now=now, timestamp=self._clock.time())]
+        if events:
+            self._push(self._watchers.get(room_id, {}), events)
+        if presence.restless:
+            self._restless[room_id] = None
+        else:
+            self._restless.pop(room_id, None)

@@ -1,0 +1,242 @@
+"""Who is behind a connection: credentials are checked, principals set, extended and changed.
+
+It must not know how a credential is checked (a callable is passed in), or client messages other than its own.
+Source: contract.md section 5, "Authentication" and revocation; reliability.md 3.1 items 3-6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from tidewire.accounts.credential import Credential
+from tidewire.accounts.grants import Address, grant_for, require_enter, resolve
+from tidewire.accounts.model import Principal
+from tidewire.core import protocol
+from tidewire.core.errors import BusError, Conflict, Forbidden, StoreError, Unauthenticated
+from tidewire.core.protocol import HeartbeatTerms, Identity, Limits, MessageId, ReconnectTerms
+from tidewire.hub.command import answer
+from tidewire.hub.lifecycle import State
+from tidewire.hub.session import Peer, Session, Socket
+from tidewire.hub.switchboard import Switchboard
+
+_log = structlog.get_logger(__name__)
+
+# A client may send its first requests together with ``authenticate``; more than this is a flood.
+MAX_EARLY_MESSAGES = 64
+
+
+# Returns who it is, None if nobody. Raises StoreError or BusError if that cannot be found out now.
+Authenticate = Callable[[Credential], Awaitable[Principal | None]]
+
+# A bad token can be replaced by a fresh one; a cookie or key that nobody is logged in with cannot.
+_REFUSAL = {"cookie": 4500, "bearer": 4500, "query": 4200, "message": 4200}
+
+
+class Door:
+    """See the module's text.
+
+    Attributes:
+        resume: Called when a session is open, to handle each message that came early; the reception sets it.
+    """
+
+    def __init__(self, board: Switchboard, authenticate: Authenticate) -> None:
+        self._board = board
+        self._authenticate = authenticate
+        self.resume: Callable[[Session, bytes], None] | None = None
+
+    def open(self, socket: Socket, peer: Peer, credential: Credential | None) -> Session:
+        """Admit a connection and begin to find out who it is."""
+        session = self._board.admit(socket, peer)
+        if credential is not None:
+            self.check(session, credential)
+        elif self._board.options.allow_anonymous and not peer.admin_only:
+            self._begin(session, None, None)
+        else:
+            session.lifecycle.move(State.WAITING, self._board.clock.monotonic())
+            self._board.registry.wait(session)
+        return session
+
+    def check(self, session: Session, credential: Credential, request_id: MessageId | None = None) -> None:
+        """Find out who is behind the credential, in the background; nothing more is read meanwhile.
+
+        Args:
+            request_id: Of the ``authenticate`` message that is to be answered, if it had one.
+        """
+        session.checking = True
+        session.socket.hold_reading(True)
+        self._board.spawn(self._check(session, credential, request_id), "hub-authenticate")
+
+    def keep_early(self, session: Session, payload: bytes) -> None:
+        """Keep a message that came before the answer to the credentials."""
+        if session.early is None:
+            session.early = []
+        if len(session.early) >= MAX_EARLY_MESSAGES:
+            self._board.close(session, 4103)
+            return
+        session.early.append(payload)
+
+    async def refresh(self, session: Session, token: str) -> None:
+        """Extend the session with a new token of the same user. Raises RequestError."""
+        principal = await self._ask(session, token)
+        if session.principal is None or principal.user_id != session.principal.user_id:
+            raise Forbidden(
+                "The token belongs to somebody else.",
+                required_action="Open a new connection for the other user.",
+                will_not="Tidewire will not change the user of a connection.",
+            )
+        if session.lifecycle.open:
+            self.change(session, principal)
+            message = protocol.Connection(
+                status="refreshed", timestamp=self._board.clock.time(), token_expires_at=principal.expires_at
+            )
+            self._board.push(session, [protocol.encode(message)])
+
+    async def promote(self, session: Session, token: str) -> None:
+        """Let an anonymous connection say who it is. Raises RequestError."""
+        principal = await self._ask(session, token)
+        if session.lifecycle.open and session.principal is None:
+            self._begin(session, principal, None)
+
+    def change(self, session: Session, principal: Principal) -> None:
+        """Set what the session's user may do now, and act on it at once: out of rooms, or another audience."""
+        session.principal = principal
+        session.lifecycle.extend(principal.expires_at)
+        self._board.remind(session)
+        if session.peer.admin_only and not principal.is_admin:
+            self._board.close(session, 4507)
+            return
+        for room_id, subscription in list(session.subscriptions.items()):
+            if grant_for(principal, subscription.address).enter:
+                self._board.rooms.move(session, subscription)
+                continue
+            self._board.rooms.leave(session, room_id)
+            message = protocol.Unsubscribed(
+                room_id=room_id, reason="permission_revoked", message="You may no longer enter this room."
+            )
+            self._board.push(session, [protocol.encode(message)])
+
+    async def _ask(self, session: Session, token: str) -> Principal:
+        """Return who an open session's token stands for. One at a time. Raises RequestError."""
+        if session.checking:
+            raise Conflict(
+                "A token is being checked already.",
+                required_action="Wait for the answer to the one before.",
+                will_not="Tidewire will not check two tokens at once.",
+            )
+        session.checking = True
+        try:
+            principal = await self._authenticate(Credential("message", token))
+        finally:
+            session.checking = False
+        if principal is None:
+            raise _bad_token()
+        return principal
+
+    async def _check(self, session: Session, credential: Credential, request_id: MessageId | None) -> None:
+        board = self._board
+        try:
+            principal = await self._authenticate(credential)
+        except StoreError:
+            board.close(session, 4101)
+            return
+        except BusError:
+            board.close(session, 4100)
+            return
+        except Exception:  # noqa: BLE001 - a task's root: the client is told, the log has the rest
+            board.failures["authenticate"] += 1
+            _log.exception("authenticate_failed", will_not="Tidewire will not let the client in.")
+            board.close(session, 4104)
+            return
+        finally:
+            session.checking = False
+        if session.lifecycle.ended:
+            return
+        if principal is None:
+            refusal = answer(request_id, None, _bad_token(), b"") if request_id is not None else None
+            if refusal is not None:
+                board.push(session, [refusal])
+            board.close(session, _REFUSAL[credential.kind])
+            return
+        self._begin(session, principal, request_id)
+
+    def _begin(self, session: Session, principal: Principal | None, request_id: MessageId | None) -> None:
+        board = self._board
+        if session.peer.admin_only and (principal is None or not principal.is_admin):
+            board.close(session, 4507)
+            return
+        known = 0 if principal is None else len(board.registry.of_user(principal.user_id))
+        if known >= board.options.connections_per_user:
+            board.close(session, 4504)
+            return
+        session.principal = principal
+        board.registry.know(session)
+        if not session.lifecycle.open:
+            session.begin(board.clock.monotonic())
+        if principal is not None:
+            session.lifecycle.extend(principal.expires_at)
+        board.remind(session)
+        sent = [self._welcome(session)]
+        if principal is not None and board.rooms.has_family("user"):
+            address = resolve(f"user:{principal.user_id}")
+            sent += board.rooms.enter(session, address, since=None, presence=False)
+        reply = answer(request_id, None, None, b"")
+        if reply is not None:
+            sent.append(reply)
+        board.push(session, sent)
+        board.record_open(session)
+        session.socket.hold_reading(False)
+        early, session.early = session.early, None
+        for payload in early or ():
+            if self.resume is not None:
+                self.resume(session, payload)
+
+    def _welcome(self, session: Session) -> bytes:
+        options, principal = self._board.options, session.principal
+        timing = options.timing
+        identity = None
+        if principal is not None:
+            identity = Identity(
+                user_id=principal.user_id,
+                username=principal.username,
+                role=principal.role.label,
+                permissions=sorted(principal.permissions),
+            )
+        return protocol.encode(
+            protocol.Connection(
+                status="connected",
+                timestamp=self._board.clock.time(),
+                connection_id=session.connection_id,
+                session_id=principal.session_id if principal is not None else None,
+                protocol=protocol.BATCH if session.batch else protocol.PLAIN,
+                user=identity,
+                heartbeat=HeartbeatTerms(
+                    interval_ms=round(timing.heartbeat_s * 1000), timeout_ms=round(timing.pong_s * 1000)
+                ),
+                limits=Limits(
+                    message_bytes=options.message_bytes,
+                    rooms=options.rooms_per_connection,
+                    messages_per_second=round(options.messages_per_second),
+                    burst=round(options.burst),
+                    connections_per_user=options.connections_per_user,
+                ),
+                reconnect_terms=ReconnectTerms(min_delay_ms=500, max_delay_ms=20_000, stable_after_ms=60_000),
+                token_expires_at=principal.expires_at if principal is not None else None,
+            )
+        )
+
+
+def _bad_token() -> Unauthenticated:
+    return Unauthenticated(
+        "The token is expired, used up or unknown.",
+        required_action="Fetch a new token and send it.",
+        will_not="Tidewire will not take you for anybody.",
+    )
+
+
+def permitted(session: Session, room_id: str) -> Address:
+    """Return the room's address. Raises InvalidRequest or Forbidden."""
+    address = resolve(room_id)
+    require_enter(session.principal, address)
+    return address

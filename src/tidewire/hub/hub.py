@@ -1,0 +1,294 @@
+"""The hub: connections come and go, say who they are, ask for things, and are sent things.
+
+The gateway brings sockets (``open``, ``receive``, ``lost``), features publish (``publish``, ``send_to_*``), accounts
+report changes (``change_user``, ``end_*``), ``app.py`` starts, drains and stops it. It must not know features, HTTP or
+which library carries the sockets. The work is done in switchboard, door, rooms and command.
+Source: contract.md section 5.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import msgspec
+
+from tidewire.accounts.credential import Credential
+from tidewire.accounts.model import Principal, Role
+from tidewire.core import protocol
+from tidewire.core.clock import Clock
+from tidewire.core.protocol import Delivery, Member
+from tidewire.hub.builtin import Builtin
+from tidewire.hub.command import Command, Commands
+from tidewire.hub.door import Authenticate, Door
+from tidewire.hub.reception import Reception
+from tidewire.hub.registry import ConnectionInfo
+from tidewire.hub.room import EVERYBODY, RoomRules
+from tidewire.hub.rooms import Published, RoomInfo, Scheduler
+from tidewire.hub.session import Peer, Session, Socket
+from tidewire.hub.switchboard import HubOptions, Switchboard
+
+# Closing and telling during a drain happens in steps; four a second keeps any second under the bar of R9.
+DRAIN_STEP_S = 0.25
+
+
+class HubStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """Counters since start, and what is now."""
+
+    connections: int
+    users: int
+    rooms: int
+    opened: int
+    closed_by_code: dict[str, int]
+    published: int
+    delivered: int
+    outbox_bytes: int
+    outbox_peak_bytes: int
+    tasks: int
+    failures: dict[str, int]
+
+
+class Hub:
+    """See the module's text.
+
+    Args:
+        authenticate: Finds out who a credential stands for.
+        rules: Room family -> rules; only these families can be entered.
+        commands: Further client messages, from features.
+        opened, closed: Told about every connection, for the record; must not block.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        scheduler: Scheduler,
+        authenticate: Authenticate,
+        rules: Mapping[str, RoomRules],
+        options: HubOptions | None = None,
+        commands: Iterable[Command] = (),
+        opened: Callable[[ConnectionInfo], None] | None = None,
+        closed: Callable[[ConnectionInfo], None] | None = None,
+    ) -> None:
+        options = options or HubOptions()
+        self._clock = clock
+        self._board = Switchboard(rules, options, clock=clock, scheduler=scheduler, opened=opened, closed=closed)
+        self._door = Door(self._board, authenticate)
+        table = Commands([*Builtin(self._board, self._door).commands(), *commands])
+        self._reception = Reception(self._board, self._door, table)
+        self._options = options
+        self._draining = False
+        self._random = random.Random()  # noqa: S311 - spreads clients, hides nothing
+
+    # ---- running
+
+    async def start(self) -> None:
+        """Begin to keep time."""
+        await self._board.start()
+
+    async def stop(self) -> None:
+        """Cut every connection and end every task. Call ``drain`` before for a kind end. Idempotent."""
+        self._draining = True
+        await self._board.stop()
+
+    async def drain(self, window_s: float = 10.0) -> int:
+        """Stop accepting, tell everybody, and close with 4000 spread over the window; return how many there were."""
+        self._draining = True
+        board = self._board
+        sessions = list(board.registry)
+        self._random.shuffle(sessions)
+        for index, session in enumerate(sessions):
+            hint = protocol.Connection(
+                status="draining",
+                timestamp=self._clock.time(),
+                reconnect_after_ms=round(1000 * window_s * (index + 1) / len(sessions)),
+            )
+            if session.lifecycle.open:
+                board.push(session, [protocol.encode(hint)])
+        steps = max(1, round(window_s / DRAIN_STEP_S))
+        for step in range(steps):
+            board.rooms.flush_all()
+            for session in sessions[step::steps]:
+                board.close(session, 4000, reconnect_after_ms=self._random.randrange(1_000))
+            await self._clock.sleep(window_s / steps)
+        for session in board.registry:
+            board.close(session, 4000, reconnect_after_ms=self._random.randrange(1_000))
+        return len(sessions)
+
+    # ---- for the gateway
+
+    @property
+    def options(self) -> HubOptions:
+        """What the operator set."""
+        return self._options
+
+    @property
+    def accepting(self) -> bool:
+        """Whether a new connection is welcome."""
+        return not self._draining
+
+    def connection_count(self) -> int:
+        """Return how many connections there are."""
+        return len(self._board.registry)
+
+    def unknown_from(self, ip: str) -> int:
+        """Return how many connections of an address have not said who they are."""
+        return self._board.registry.unknown_from(ip)
+
+    def open(self, socket: Socket, peer: Peer, credential: Credential | None) -> Session:
+        """Take a connection whose WebSocket handshake is done."""
+        return self._door.open(socket, peer, credential)
+
+    def receive(self, session: Session, payload: bytes) -> None:
+        """Take one whole text message."""
+        session.messages_in += 1
+        session.bytes_in += len(payload)
+        session.lifecycle.receive(self._clock.monotonic())
+        if session.lifecycle.ended:
+            return
+        if session.checking and not session.lifecycle.open:
+            self._door.keep_early(session, payload)
+        else:
+            self._reception.handle(session, payload)
+
+    def alive(self, session: Session, round_trip_of: bytes = b"") -> None:
+        """Note a control frame; a pong carries the payload of the ping it answers."""
+        now = self._clock.monotonic()
+        session.lifecycle.receive(now)
+        if round_trip_of.isdigit() and len(round_trip_of) < 20:
+            elapsed_ms = now * 1000 - int(round_trip_of) / 1000
+            # A pong that nobody asked for may carry any number.
+            if 0 <= elapsed_ms < 1000 * self._options.timing.heartbeat_s:
+                session.round_trip_ms = round(elapsed_ms, 3)
+
+    def slow(self, session: Session) -> None:
+        """The socket's buffer is over its mark."""
+        self._board.slow(session)
+
+    def quick(self, session: Session) -> None:
+        """The socket's buffer has drained."""
+        session.quick()
+
+    def close(self, session: Session, code: int) -> None:
+        """Say goodbye with a code of the contract."""
+        self._board.close(session, code)
+
+    def lost(self, session: Session, code: int | None) -> None:
+        """The connection is gone."""
+        self._board.lost(session, code)
+
+    # ---- for features
+
+    def publish(
+        self,
+        room_id: str,
+        body: bytes | Mapping[str, bytes],
+        *,
+        kind: str = "room_message",
+        delivery: Delivery | None = None,
+        key: str | None = None,
+    ) -> Published:
+        """Send a message to a room, without waiting for anybody.
+
+        Args:
+            body: The message's members as a JSON object (see ``protocol.data_body``); one per audience if it differs.
+            kind: Its type on the wire.
+            delivery: The room's own class unless said otherwise; only the room's own class has offsets.
+            key: In a ``latest`` class: what it is the newest of.
+        """
+        return self._board.rooms.publish(room_id, body, kind=kind, delivery=delivery, key=key)
+
+    def publish_prefix(
+        self,
+        prefix: str,
+        body: bytes | Mapping[str, bytes],
+        *,
+        kind: str = "room_message",
+        delivery: Delivery | None = None,
+        key: str | None = None,
+    ) -> int:
+        """Send a message to every room with members whose name begins with ``prefix``; return the reach."""
+        return self._board.rooms.publish_prefix(prefix, body, kind=kind, delivery=delivery, key=key)
+
+    def send_to_connection(self, connection_id: str, encoded: bytes) -> int:
+        """Send an encoded message to one connection; return how many (0 or 1) it reached."""
+        session = self._board.registry.get(connection_id)
+        return 0 if session is None else self._board.rooms.push_to((session,), [encoded])
+
+    def send_to_user(self, user_id: int, encoded: bytes) -> int:
+        """Send an encoded message to all connections of a user; return how many it reached."""
+        return self._board.rooms.push_to(self._board.registry.of_user(user_id), [encoded])
+
+    def send_to_all(self, encoded: bytes, allowed: Callable[[Principal | None], bool]) -> int:
+        """Send an encoded message to every connection whose principal passes ``allowed``; return how many."""
+        chosen = [session for session in self._board.registry if allowed(session.principal)]
+        return self._board.rooms.push_to(chosen, [encoded])
+
+    def history(self, room_id: str, count: int, audience: str = EVERYBODY) -> list[bytes]:
+        """Return the newest messages that a room remembers, oldest first."""
+        room = self._board.rooms.get(room_id)
+        return [] if room is None else room.history.tail(audience, count, self._clock.monotonic())
+
+    def members(self, room_id: str) -> list[Member]:
+        """Return who is present in a room that keeps it."""
+        return self._board.rooms.attendance.members(room_id)
+
+    # ---- for accounts
+
+    def change_user(self, user_id: int, role: Role, permissions: frozenset[str]) -> int:
+        """Apply a user's new role and permissions to all their connections at once; return how many."""
+        sessions = self._board.registry.of_user(user_id)
+        for session in sessions:
+            if session.principal is not None and session.lifecycle.open:
+                self._door.change(session, replace(session.principal, role=role, permissions=permissions))
+        return len(sessions)
+
+    def end_user(self, user_id: int) -> int:
+        """Close all connections of a user whose account has been disabled (4511)."""
+        return self._end(self._board.registry.of_user(user_id), 4511)
+
+    def end_login(self, session_id: str) -> int:
+        """Close all connections that stand on a login that has ended (4512)."""
+        return self._end(self._board.registry.of_login(session_id), 4512)
+
+    def force_disconnect(self, connection_id: str) -> int:
+        """Close one connection because an administrator wants it (4503)."""
+        session = self._board.registry.get(connection_id)
+        return 0 if session is None else self._end([session], 4503)
+
+    # ---- for pages
+
+    def connections(self) -> list[ConnectionInfo]:
+        """Return every living connection."""
+        return [self._board.describe(session) for session in self._board.registry]
+
+    def recently_closed(self) -> list[ConnectionInfo]:
+        """Return the last connections that ended, newest first."""
+        return list(self._board.registry.recent)
+
+    def rooms(self) -> list[RoomInfo]:
+        """Return every room."""
+        return self._board.rooms.info()
+
+    def statistics(self) -> HubStatistics:
+        """Return counters."""
+        board = self._board
+        return HubStatistics(
+            connections=len(board.registry),
+            users=board.registry.users(),
+            rooms=len(board.rooms),
+            opened=board.registry.opened,
+            closed_by_code={str(code or "none"): n for code, n in board.registry.closed_by_code.items()},
+            published=board.rooms.published,
+            delivered=board.rooms.delivered,
+            outbox_bytes=board.budget.held_bytes,
+            outbox_peak_bytes=board.budget.peak_bytes,
+            tasks=board.tasks,
+            failures=dict(board.failures),
+        )
+
+    # ---- inside
+
+    def _end(self, sessions: Sequence[Session], code: int) -> int:
+        return sum(self._board.close(session, code) for session in sessions)

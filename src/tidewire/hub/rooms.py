@@ -1,0 +1,360 @@
+"""All rooms of one process: entering, leaving, publishing and flushing.
+
+Publishing is synchronous and never waits: the room notes the message, a callback of the event loop writes it out.
+Small rooms flush in the same turn of the loop; in large ones flushes keep a distance that grows with the room, so that
+messages are joined instead of costing a write each per member. It must not know commands, authentication or sockets.
+Overflow: a room whose pending messages reach a bound is flushed at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
+
+import msgspec
+
+from tidewire.accounts.grants import Address, resolve
+from tidewire.core import protocol
+from tidewire.core.clock import Clock
+from tidewire.core.errors import InvalidRequest, Unavailable
+from tidewire.core.protocol import Delivery, Since
+from tidewire.hub.attendance import Attendance
+from tidewire.hub.fanout import deliver
+from tidewire.hub.history import Recovery
+from tidewire.hub.outbox import Outcome
+from tidewire.hub.room import Room, RoomRules
+from tidewire.hub.session import Session, Subscription
+
+# A write to one socket costs about 5 microseconds; at twice that per member, one room uses at most half a core.
+PACE_PER_MEMBER_S = 10e-6
+# Nobody sees the difference to immediate, and a room of any size stays well under the 50 ms bar.
+MAX_PACE_S = 0.020
+# One frame stays small enough for a client to parse in one go.
+PENDING_MESSAGES = 256
+PENDING_BYTES = 65_536
+MAX_ROOMS = 100_000
+
+
+class Scheduler(Protocol):
+    """What is needed of the event loop."""
+
+    def call_soon(self, callback: Callable[[], None], /) -> object:
+        """Run ``callback`` in the next turn."""
+        ...
+
+    def call_later(self, delay: float, callback: Callable[[], None], /) -> object:
+        """Run ``callback`` after ``delay`` seconds."""
+        ...
+
+
+class RoomInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One room as pages show it."""
+
+    room_id: str
+    members: int
+    present: int
+    epoch: str
+    offset: int
+    delivery: Delivery
+    published: int
+    history_messages: int
+    history_bytes: int
+
+
+class Published(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a publish: ``reached`` is how many connections are in the room."""
+
+    room_id: str
+    reached: int
+    epoch: str | None = None
+    offset: int | None = None
+
+
+class Rooms:
+    """See the module's text.
+
+    Args:
+        rules: Room family -> rules; a family that is missing here cannot be entered.
+        epoch: A word that no other life of this process had.
+        close_slow: Called for a connection that must be closed because it reads too slowly.
+    """
+
+    def __init__(
+        self,
+        rules: Mapping[str, RoomRules],
+        *,
+        clock: Clock,
+        scheduler: Scheduler,
+        epoch: str,
+        close_slow: Callable[[Session], None],
+    ) -> None:
+        self._rules = rules
+        self._clock = clock
+        self._scheduler = scheduler
+        self._epoch = epoch
+        self._close_slow = close_slow
+        self._rooms: dict[str, Room[Session]] = {}
+        self.attendance = Attendance(clock, self.push_to)
+        self._soon: dict[Room[Session], None] = {}
+        self._later: dict[Room[Session], float] = {}
+        self._quiet_until: dict[Room[Session], float] = {}
+        self._later_at = float("inf")
+        self._made = 0
+        self.published = 0
+        self.delivered = 0
+
+    def __len__(self) -> int:
+        return len(self._rooms)
+
+    def get(self, room_id: str) -> Room[Session] | None:
+        """Return the room if it exists now."""
+        return self._rooms.get(room_id)
+
+    def has_family(self, family: str) -> bool:
+        """Whether there are rooms of this kind here."""
+        return family in self._rules
+
+    def info(self) -> list[RoomInfo]:
+        """Return every room."""
+        return [self._describe(room) for room in self._rooms.values()]
+
+    # ---- entering and leaving
+
+    def enter(self, session: Session, address: Address, *, since: Since | None, presence: bool) -> list[bytes]:
+        """Let a session in (again) and return what it must be sent at once, in order.
+
+        Raises:
+            InvalidRequest: Presence was asked for where none is kept.
+            Unavailable: There are too many rooms.
+        """
+        room = self._open(address)
+        if presence and not room.rules.presence:
+            raise InvalidRequest(
+                f"The room {address.room_id} does not keep who is inside.",
+                required_action="Subscribe without presence.",
+                will_not="Tidewire will not enter the room on other terms than asked.",
+            )
+        before = session.subscriptions.get(address.room_id)
+        if before is not None and since is not None and _continues(session, before, since):
+            offset, recovery = room.sent_offset(session), Recovery(True, [])
+        else:
+            session.outbox.leave(address.room_id)
+            audience = room.rules.audience_of(session.principal)
+            now = self._clock.monotonic()
+            recovery = room.join(session, audience=audience, batch=session.batch, since=since, now=now)
+            offset = room.offset
+            start = since.offset if recovery.recovered and since is not None else offset
+            member = before.member if before is not None else self.attendance.come(session, room)
+            before = session.subscriptions[address.room_id] = Subscription(room, address, member, start)
+        self.attendance.watch(session, room, presence)
+        answer = protocol.Subscribed(
+            room_id=address.room_id,
+            epoch=room.epoch,
+            offset=offset,
+            recovered=recovery.recovered,
+            replayed=len(recovery.messages),
+            delivery=room.rules.delivery,
+            reason=recovery.reason,
+            missed_at_least=recovery.missed_at_least,
+        )
+        sent = [protocol.encode(answer), *recovery.messages]
+        if presence:
+            sent.append(self.attendance.state(address.room_id))
+        return sent
+
+    def leave(self, session: Session, room_id: str) -> bool:
+        """Let a session out; False if it was not inside. What was held for it is forgotten."""
+        subscription = session.subscriptions.pop(room_id, None)
+        if subscription is None:
+            return False
+        subscription.room.leave(session)
+        session.outbox.leave(room_id)
+        self.attendance.watch(session, subscription.room, False)
+        if subscription.member:
+            self.attendance.go(session, subscription.room)
+        return True
+
+    def move(self, session: Session, subscription: Subscription) -> None:
+        """Put a session among those who see what its principal may see now; nothing is lost or doubled."""
+        room = subscription.room
+        audience = room.rules.audience_of(session.principal)
+        owed = room.owed(session) if not subscription.suspended else None
+        if owed is None or owed.audience == audience:
+            return
+        # Flushing the whole room for one member would let one client set the pace of all.
+        for behind in deliver(owed):
+            outcome = behind.hold(room, owed.audience, owed.publications)
+            if outcome is Outcome.CLOSE:
+                self._close_slow(behind)
+            if subscription.suspended or outcome is Outcome.CLOSE:
+                return
+        since = Since(room.epoch, room.offset)
+        room.join(session, audience=audience, batch=session.batch, since=since, now=self._clock.monotonic())
+
+    # ---- publishing
+
+    def publish(
+        self,
+        room_id: str,
+        body: bytes | Mapping[str, bytes],
+        *,
+        kind: str = "room_message",
+        delivery: Delivery | None = None,
+        key: str | None = None,
+    ) -> Published:
+        """Send a message to a room without waiting. Raises InvalidRequest if there can be no such room."""
+        room = self._rooms.get(room_id)
+        if room is None:
+            room = self._open(resolve(room_id))
+        now = self._clock.monotonic()
+        publication = room.publish(body, kind=kind, now=now, timestamp=self._clock.time(), delivery=delivery, key=key)
+        self.published += 1
+        if room.pending:
+            self._schedule(room, now)
+        placed = publication.offset is not None
+        return Published(
+            room_id=room_id, reached=len(room), epoch=room.epoch if placed else None, offset=publication.offset
+        )
+
+    def publish_prefix(
+        self,
+        prefix: str,
+        body: bytes | Mapping[str, bytes],
+        *,
+        kind: str = "room_message",
+        delivery: Delivery | None = None,
+        key: str | None = None,
+    ) -> int:
+        """Send a message to every room that has members and whose name begins with ``prefix``; return the reach."""
+        names = [name for name, room in self._rooms.items() if name.startswith(prefix) and len(room)]
+        return sum(self.publish(name, body, kind=kind, delivery=delivery, key=key).reached for name in names)
+
+    def flush_all(self) -> None:
+        """Write out everything that is pending, now."""
+        for room in [*self._soon, *self._later]:
+            self._flush(room)
+        self._soon.clear()
+        self._later.clear()
+
+    # ---- time
+
+    def sweep(self, now: float) -> None:
+        """Forget rooms that nobody is in and that remember nothing; called about once a minute."""
+        for room_id, room in list(self._rooms.items()):
+            if room.idle(now) and not room.pending and not self.attendance.restless(room_id):
+                del self._rooms[room_id]
+                self.attendance.forget(room_id)
+                self._quiet_until.pop(room, None)
+
+    # ---- inside
+
+    def _open(self, address: Address) -> Room[Session]:
+        room = self._rooms.get(address.room_id)
+        if room is not None:
+            return room
+        rules = self._rules.get(address.family)
+        if rules is None:
+            raise InvalidRequest(
+                f"There are no {address.family} rooms on this server.",
+                required_action="Use a room of a feature that is switched on.",
+                will_not="Tidewire will not open a room without rules.",
+            )
+        if len(self._rooms) >= MAX_ROOMS:
+            self.sweep(self._clock.monotonic())
+        if len(self._rooms) >= MAX_ROOMS:
+            raise Unavailable(
+                "This node has as many rooms as it can keep.",
+                required_action="Leave rooms that are not needed, or try again later.",
+                will_not="Tidewire will not forget a room that somebody is in.",
+                code="room_limit",
+            )
+        self._made += 1
+        # A room that was forgotten and comes back starts at offset 0, so it must not have its old epoch.
+        room = Room(address.room_id, rules, f"{self._epoch}-{self._made}")
+        self._rooms[address.room_id] = room
+        return room
+
+    def _schedule(self, room: Room[Session], now: float) -> None:
+        if room.pending >= PENDING_MESSAGES or room.pending_bytes >= PENDING_BYTES:
+            self._flush(room)
+            return
+        if room in self._soon or room in self._later:
+            return
+        due = self._quiet_until.get(room, 0.0)
+        if due <= now:
+            if not self._soon:
+                self._scheduler.call_soon(self._flush_soon)
+            self._soon[room] = None
+            return
+        self._later[room] = due
+        if due < self._later_at:
+            self._later_at = due
+            self._scheduler.call_later(due - now, self._flush_later)
+
+    def _flush_soon(self) -> None:
+        rooms, self._soon = self._soon, {}
+        for room in rooms:
+            self._flush(room)
+
+    def _flush_later(self) -> None:
+        now = self._clock.monotonic()
+        # A timer may fire a hair early; half a millisecond is nothing to anybody.
+        due = [room for room, at in self._later.items() if at <= now + 0.0005]
+        for room in due:
+            self._later.pop(room, None)
+            self._flush(room)
+        self._later_at = min(self._later.values(), default=float("inf"))
+        if self._later:
+            self._scheduler.call_later(max(0.0, self._later_at - now), self._flush_later)
+
+    def _flush(self, room: Room[Session]) -> None:
+        shares = room.flush()
+        must_go: list[Session] = []
+        for share in shares:
+            self.delivered += len(share.members) * len(share.publications)
+            must_go += [
+                session
+                for session in deliver(share)
+                if session.hold(room, share.audience, share.publications) is Outcome.CLOSE
+            ]
+        room.settle()
+        self._later.pop(room, None)
+        pace_s = min(MAX_PACE_S, len(room) * PACE_PER_MEMBER_S)
+        self._quiet_until[room] = self._clock.monotonic() + pace_s
+        for session in must_go:
+            self._close_slow(session)
+
+    def push_to(self, sessions: Iterable[Session], encoded: list[bytes], *, key: str | None = None) -> int:
+        """Send connection-level messages to several connections; return how many took them."""
+        delivery: Delivery = "lossless" if key is None else "latest"
+        reached = 0
+        for session in list(sessions):
+            if session.lifecycle.open:
+                reached += 1
+                if session.push(encoded, delivery=delivery, key=key) is Outcome.CLOSE:
+                    self._close_slow(session)
+        return reached
+
+    def _describe(self, room: Room[Session]) -> RoomInfo:
+        return RoomInfo(
+            room_id=room.room_id,
+            members=len(room),
+            present=self.attendance.count(room.room_id),
+            epoch=room.epoch,
+            offset=room.offset,
+            delivery=room.rules.delivery,
+            published=room.published,
+            history_messages=len(room.history),
+            history_bytes=room.history.held_bytes,
+        )
+
+
+def _continues(session: Session, before: Subscription, since: Since) -> bool:
+    """Whether all that comes after ``since`` is on its way on this very connection already.
+
+    Replaying it would give it twice; a client that names an older message than this connection began with rewinds.
+    """
+    room = before.room
+    if before.suspended or since.epoch != room.epoch:
+        return False
+    return before.since <= since.offset <= room.sent_offset(session)

@@ -1,0 +1,243 @@
+"""The living connections and their clock: admit, push, close, lose, and do what falls due.
+
+It must not know client messages, authentication or features.
+Source: contract.md section 5 (heartbeat, closing); reliability.md 4, "Clients".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections import Counter
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from tidewire.core import protocol
+from tidewire.core.clock import Clock
+from tidewire.core.token_bucket import TokenBucket
+from tidewire.hub.lifecycle import Due, Lifecycle, Timing
+from tidewire.hub.limit import ErrorBudget
+from tidewire.hub.outbox import HARD_BYTES, Budget, Outbox, Outcome
+from tidewire.hub.registry import ConnectionInfo, Registry, describe
+from tidewire.hub.room import RoomRules
+from tidewire.hub.rooms import Rooms, Scheduler
+from tidewire.hub.session import Peer, Session, Socket
+from tidewire.hub.timetable import Timetable
+
+_log = structlog.get_logger(__name__)
+
+# Deadlines are kept to within this; a tick over nobody costs microseconds.
+TICK_S = 0.25
+SWEEP_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class HubOptions:
+    """What an operator may set.
+
+    Attributes:
+        outbox_bytes: Hard mark of one connection.
+        budget_bytes: Bound of all outboxes together.
+    """
+
+    allow_anonymous: bool = False
+    message_bytes: int = 65_536
+    first_message_bytes: int = 4_096
+    rooms_per_connection: int = 100
+    messages_per_second: float = 50.0
+    burst: float = 100.0
+    connections_per_user: int = 10
+    outbox_bytes: int = HARD_BYTES
+    budget_bytes: int = 256 * 1_048_576
+    timing: Timing = field(default_factory=Timing)
+
+
+class Switchboard:
+    """See the module's text.
+
+    Args:
+        rules: Room family -> rules.
+        scheduler: The event loop.
+        opened, closed: Told about every connection, for the record; must not block.
+    """
+
+    def __init__(
+        self,
+        rules: Mapping[str, RoomRules],
+        options: HubOptions,
+        *,
+        clock: Clock,
+        scheduler: Scheduler,
+        opened: Callable[[ConnectionInfo], None] | None = None,
+        closed: Callable[[ConnectionInfo], None] | None = None,
+    ) -> None:
+        self.options = options
+        self.clock = clock
+        self.registry = Registry()
+        self.budget = Budget(options.budget_bytes)
+        self.rooms = Rooms(
+            rules,
+            clock=clock,
+            scheduler=scheduler,
+            epoch=f"e-{secrets.token_hex(4)}",
+            close_slow=self._close_slow,
+        )
+        self.failures: Counter[str] = Counter()
+        self._opened = opened
+        self._closed = closed
+        self._timetable: Timetable[Session] = Timetable()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._keeper: asyncio.Task[None] | None = None
+        self._next_sweep = 0.0
+
+    # ---- running
+
+    async def start(self) -> None:
+        """Begin to keep time."""
+        if self._keeper is not None:
+            raise RuntimeError("the hub runs already")
+        self._next_sweep = self.clock.monotonic() + SWEEP_S
+        self._keeper = asyncio.create_task(self._keep_time(), name="hub-time")
+
+    async def stop(self) -> None:
+        """Cut every connection, cancel what runs, wait for it. Idempotent."""
+        for session in self.registry:
+            session.socket.abort()
+        running = [*self._tasks, *([self._keeper] if self._keeper is not None else [])]
+        self._keeper = None
+        for task in running:
+            task.cancel()
+        for task in running:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    def spawn(self, work: Coroutine[None, None, None], name: str) -> None:
+        """Run a coroutine that handles its own errors; ``stop`` ends it."""
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    @property
+    def tasks(self) -> int:
+        """How many coroutines are under way."""
+        return len(self._tasks)
+
+    # ---- connections
+
+    def admit(self, socket: Socket, peer: Peer) -> Session:
+        """Take a connection whose handshake is done."""
+        now = self.clock.monotonic()
+        options = self.options
+        session = Session(
+            f"c-{secrets.token_hex(6)}",
+            socket,
+            peer,
+            lifecycle=Lifecycle(now, options.timing),
+            outbox=Outbox(self.budget, options.outbox_bytes),
+            bucket=TokenBucket(rate=options.messages_per_second, burst=options.burst, now=now),
+            errors=ErrorBudget(),
+            connected_at=self.clock.time(),
+        )
+        session.marks = (now, 0, 0)
+        self.registry.add(session)
+        self.remind(session)
+        return session
+
+    def record_open(self, session: Session) -> None:
+        """Tell the record that somebody is behind the connection now."""
+        if self._opened is not None:
+            self._opened(self.describe(session))
+
+    def describe(self, session: Session) -> ConnectionInfo:
+        """Return what is known of a session."""
+        return describe(session, now=self.clock.monotonic(), wall=self.clock.time())
+
+    def remind(self, session: Session) -> None:
+        """Make sure that the session is looked at when it is next due."""
+        now, wall = self.clock.monotonic(), self.clock.time()
+        self._timetable.add(session, session.lifecycle.next_due(now, wall))
+
+    def push(self, session: Session, encoded: Sequence[bytes]) -> bool:
+        """Send messages to one connection; False if it is closing or had to be closed."""
+        if session.push(encoded) is Outcome.CLOSE:
+            self._close_slow(session)
+        return not session.lifecycle.ended
+
+    def close(self, session: Session, code: int, *, reconnect_after_ms: int | None = None) -> bool:
+        """Say goodbye and leave every room; False if that was done before."""
+        now, wall = self.clock.monotonic(), self.clock.time()
+        if not session.close(code, now=now, timestamp=wall, reconnect_after_ms=reconnect_after_ms):
+            return False
+        self._leave_all(session)
+        self.remind(session)
+        return True
+
+    def slow(self, session: Session) -> None:
+        """The socket's buffer is over its mark."""
+        session.slow(self.clock.monotonic())
+        self.remind(session)
+
+    def lost(self, session: Session, code: int | None) -> None:
+        """The connection is gone; ``code`` is the peer's, None without a close frame."""
+        now, wall = self.clock.monotonic(), self.clock.time()
+        self._leave_all(session)
+        session.lose(code, now)
+        self._timetable.discard(session)
+        info = describe(session, now=now, wall=wall, closed_at=wall)
+        self.registry.remove(session, info)
+        if self._closed is not None:
+            self._closed(info)
+
+    # ---- time
+
+    def tick(self) -> None:
+        """Do what is due now."""
+        now, wall = self.clock.monotonic(), self.clock.time()
+        for session in self._timetable.take(now):
+            for due in session.lifecycle.tick(now, wall):
+                self._do(session, due, now, wall)
+            when = session.lifecycle.next_due(now, wall)
+            # A deadline that rounds to "now" again must not keep this loop busy.
+            self._timetable.add(session, max(when, now + TICK_S / 2) if when <= now else when)
+        self.rooms.attendance.tick(now)
+        if now >= self._next_sweep:
+            self._next_sweep = now + SWEEP_S
+            self.rooms.sweep(now)
+
+    def _do(self, session: Session, due: Due, now: float, wall: float) -> None:
+        if due is Due.HEARTBEAT:
+            session.marks = (now, session.messages_in, session.sequence)
+            self.push(session, [protocol.encode(protocol.Heartbeat(timestamp=wall))])
+            # The protocol-level ping is answered by every WebSocket library, also where timers sleep (hidden tabs).
+            if session.fast:
+                session.socket.ping(b"%d" % int(now * 1_000_000))
+        elif due is Due.WARN_EXPIRY:
+            message = protocol.Connection(
+                status="token_expiring", timestamp=wall, token_expires_at=session.lifecycle.expires_at
+            )
+            self.push(session, [protocol.encode(message)])
+        elif due is Due.ABORT:
+            session.socket.abort()
+        else:
+            self.close(session, due.value)
+
+    async def _keep_time(self) -> None:
+        while True:
+            await self.clock.sleep(TICK_S)
+            try:
+                self.tick()
+            except Exception:  # noqa: BLE001 - a root: one bad deadline must not stop all others
+                self.failures["tick"] += 1
+                _log.exception("hub_tick_failed", will_not="Tidewire will not stop keeping time.")
+
+    # ---- inside
+
+    def _close_slow(self, session: Session) -> None:
+        self.close(session, 4003)
+
+    def _leave_all(self, session: Session) -> None:
+        for room_id in list(session.subscriptions):
+            self.rooms.leave(session, room_id)

@@ -1,0 +1,275 @@
+"""RFC 6455 conduct of one server-side socket on picows: fragments, control frames, UTF-8, limits, closing.
+
+picows parses frames and answers malformed ones; messages, order of fragments and close codes are this file's. What
+messages mean is a subclass's. Hostile input ends in a close code or a cut, in bounded time and memory.
+Source: RFC 6455 sections 5.4, 5.5, 7.4, 8.1; reliability.md 1 (findings 1, 2) and 3.2.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+from collections.abc import Callable
+from functools import partial
+
+from picows import WSFrame, WSListener, WSMsgType, WSTransport
+
+from tidewire.core.token_bucket import TokenBucket
+
+MAX_MESSAGE_BYTES = 65_536
+MAX_FRAGMENTS = 64
+# Above this the reader is slow (the hub begins to hold back); below the lower mark it has caught up.
+SOFT_MARK_BYTES = 65_536
+LOW_MARK_BYTES = 16_384
+# A message that began must end; a peer that gets a close frame must answer or be cut.
+FRAGMENT_DEADLINE_S = 10.0
+CLOSE_DEADLINE_S = 2.0
+# reliability.md 3.1 item 8 proposes 10 control frames a second; a library may send a few at once.
+CONTROL_RATE = 10.0
+CONTROL_BURST = 100.0
+
+_STANDARD_CODES = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
+_new_utf8_decoder = codecs.getincrementaldecoder("utf-8")
+
+
+class Conduct(WSListener):
+    """One socket. Subclasses say what a message is, by ``on_message``, ``on_opened``, ``on_gone``, ``on_control``.
+
+    Attributes:
+        send: Sends ``buffer[start:]`` as one text frame; ``start`` >= 14.
+        peer_code: Code of the peer's close frame; None until it came.
+        accept_binary: Whether binary messages are taken; otherwise they end the connection with 1003.
+    """
+
+    __slots__ = (
+        "_control",
+        "_deadline",
+        "_decoder",
+        "_fragment_bytes",
+        "_fragments",
+        "_loop",
+        "_text",
+        "_transport",
+        "accept_binary",
+        "close_sent",
+        "congested",
+        "gone",
+        "peer_code",
+        "reading_held",
+        "send",
+    )
+
+    _transport: WSTransport
+    send: Callable[[bytearray, int], None]
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._fragments: list[bytes] | None = None
+        self._fragment_bytes = 0
+        self._decoder: codecs.IncrementalDecoder | None = None
+        self._text = False
+        self._deadline: asyncio.TimerHandle | None = None
+        self._control: TokenBucket | None = None
+        self.accept_binary = False
+        self.close_sent = False
+        self.congested = False
+        self.gone = False
+        self.reading_held = False
+        self.peer_code: int | None = None
+
+    # ---- for subclasses
+
+    def on_opened(self) -> None:
+        """The handshake is done."""
+
+    def on_message(self, payload: bytes, text: bool) -> None:
+        """A whole message came; text is valid UTF-8."""
+
+    def on_control(self, payload: bytes) -> None:
+        """A ping or pong came."""
+
+    def on_gone(self) -> None:
+        """The connection is over."""
+
+    # ---- the Socket that the hub writes to (``send`` is an attribute)
+
+    def write(self, frames: bytes) -> None:
+        """Write whole frames."""
+        if not self.close_sent and not self._transport.is_disconnected:
+            self._transport.underlying_transport.write(frames)
+
+    def ping(self, payload: bytes) -> None:
+        """Send a ping frame."""
+        self._transport.send_ping(payload)
+
+    def unwritten_bytes(self) -> int:
+        """What the kernel has not taken."""
+        return self._transport.underlying_transport.get_write_buffer_size()
+
+    def hold_reading(self, hold: bool) -> None:
+        """Stop or go on reading."""
+        self.reading_held = hold
+        transport = self._transport.underlying_transport
+        if self.gone or transport.is_closing():
+            return
+        if hold:
+            transport.pause_reading()
+        else:
+            transport.resume_reading()
+
+    def close(self, code: int, reason: str) -> None:
+        """Send a close frame once, and cut the connection if no answer comes."""
+        if self.close_sent or self.gone:
+            return
+        self.close_sent = True
+        self._transport.send_close(code, reason.encode()[:123])  # type: ignore[arg-type]
+        self.hold_reading(False)
+        self._arm(CLOSE_DEADLINE_S)
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        if not self.gone:
+            self._transport.disconnect(False)
+
+    # ---- picows calls
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        """The upgrade has been answered."""
+        self._transport = transport
+        self.send = partial(transport.send_reuse_external_bytearray, WSMsgType.TEXT)
+        transport.underlying_transport.set_write_buffer_limits(high=SOFT_MARK_BYTES, low=LOW_MARK_BYTES)
+        self.on_opened()
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """Take one frame."""
+        if self.peer_code is not None or (transport.is_close_frame_sent and frame.msg_type != WSMsgType.CLOSE):
+            return
+        if frame.rsv1 or frame.rsv2 or frame.rsv3:
+            self.close(1002, "reserved bit set")
+            return
+        kind = frame.msg_type
+        if kind == WSMsgType.TEXT or kind == WSMsgType.BINARY or kind == WSMsgType.CONTINUATION:
+            self._take_data(kind, frame)
+        elif kind == WSMsgType.CLOSE:
+            self._take_close(frame.get_payload_as_bytes())
+        else:
+            self._take_control(kind, frame.get_payload_as_bytes())
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        """The connection is over."""
+        self.gone = True
+        self._disarm()
+        self._fragments = None
+        self.on_gone()
+
+    def pause_writing(self) -> None:
+        """The buffer is over the soft mark."""
+        self.congested = True
+
+    def resume_writing(self) -> None:
+        """The buffer is under the low mark."""
+        self.congested = False
+
+    # ---- inside
+
+    def _take_data(self, kind: object, frame: WSFrame) -> None:
+        if kind == WSMsgType.CONTINUATION:
+            if self._fragments is None:
+                self.close(1002, "nothing to continue")
+                return
+            self._add_fragment(frame.get_payload_as_bytes(), frame.fin)
+            return
+        if self._fragments is not None:
+            self.close(1002, "the message before is unfinished")
+            return
+        self._text = kind == WSMsgType.TEXT
+        if not self._text and not self.accept_binary:
+            self.close(1003, "text only")
+            return
+        payload = frame.get_payload_as_bytes()
+        if not frame.fin:
+            self._fragments = []
+            self._fragment_bytes = 0
+            self._decoder = _new_utf8_decoder() if self._text else None
+            self._arm(FRAGMENT_DEADLINE_S)
+            self._add_fragment(payload, False)
+            return
+        if self._text and not payload.isascii() and not _is_utf8(payload):
+            self.close(1007, "invalid UTF-8")
+            return
+        self.on_message(payload, self._text)
+
+    def _add_fragment(self, payload: bytes, final: bool) -> None:
+        assert self._fragments is not None  # noqa: S101 - for the type checker; both callers have checked
+        self._fragments.append(payload)
+        self._fragment_bytes += len(payload)
+        if self._fragment_bytes > MAX_MESSAGE_BYTES or len(self._fragments) > MAX_FRAGMENTS:
+            self._fragments = None
+            self.close(1009, "message too big")
+            return
+        if self._decoder is not None:
+            try:
+                self._decoder.decode(payload, final)
+            except UnicodeDecodeError:
+                self._fragments = None
+                self.close(1007, "invalid UTF-8")
+                return
+        if final:
+            self._disarm()
+            whole, self._fragments, self._decoder = b"".join(self._fragments), None, None
+            self.on_message(whole, self._text)
+
+    def _take_control(self, kind: object, payload: bytes) -> None:
+        now = self._loop.time()
+        if self._control is None:
+            self._control = TokenBucket(rate=CONTROL_RATE, burst=CONTROL_BURST, now=now)
+        if not self._control.take(now):
+            self.close(1008, "too many control frames")
+            return
+        # Whoever does not read gets no pongs either: they would only grow the buffer (reliability.md finding 2).
+        if kind == WSMsgType.PING and not self.congested:
+            self._transport.send_pong(payload)
+        self.on_control(payload if kind == WSMsgType.PONG else b"")
+
+    def _take_close(self, payload: bytes) -> None:
+        code = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else 1005
+        self.peer_code = code
+        if not self.close_sent and not self._transport.is_close_frame_sent:
+            self.close_sent = True
+            if not payload:
+                # picows cannot send a close frame without a code, and the answer repeats what came.
+                self._transport.underlying_transport.write(b"\x88\x00")
+            elif _is_close_code(code):
+                self._transport.send_close(code)  # type: ignore[arg-type]
+            else:
+                self._transport.send_close(1002, b"invalid close code")  # type: ignore[arg-type]
+        self._transport.disconnect()
+        self._arm(CLOSE_DEADLINE_S)
+
+    def _arm(self, delay_s: float) -> None:
+        self._disarm()
+        self._deadline = self._loop.call_later(delay_s, self._expire)
+
+    def _disarm(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _expire(self) -> None:
+        self._deadline = None
+        if self.close_sent or self.peer_code is not None:
+            self.abort()
+        else:
+            self.close(1008, "unfinished message")
+
+
+def _is_utf8(payload: bytes) -> bool:
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_close_code(code: int) -> bool:
+    return code in _STANDARD_CODES or 3000 <= code <= 4999
