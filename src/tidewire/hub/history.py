@@ -8,7 +8,7 @@ Source: contract.md section 5, ``subscribe`` with ``since``.
 from __future__ import annotations
 
 import itertools
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -63,12 +63,13 @@ class History:
         self._max_age_s = max_age_s
         self._max_bytes = max_bytes
         self._max_keys = max_keys
-        self._entries: deque[Publication] = deque()
+        # Made when the first message comes: most rooms (one per user) never have one, and an empty deque is 760 bytes.
+        self._entries: deque[Publication] | None = None
         self._held_bytes = 0
-        self._newest: OrderedDict[str, Publication] = OrderedDict()
+        self._newest: dict[str, Publication] | None = None
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._entries) if self._entries is not None else 0
 
     @property
     def resumable(self) -> bool:
@@ -88,18 +89,24 @@ class History:
     def append(self, publication: Publication) -> None:
         """Remember a message that has an offset; offsets must come without holes."""
         if self._max_messages > 0:
+            if self._entries is None:
+                self._entries = deque()
             self._entries.append(publication)
             self._held_bytes += _size(publication)
         if self._max_keys > 0 and publication.key is not None:
+            if self._newest is None:
+                self._newest = {}
             self._newest.pop(publication.key, None)
             self._newest[publication.key] = publication
             if len(self._newest) > self._max_keys:
-                self._newest.popitem(last=False)
+                del self._newest[next(iter(self._newest))]
         self.trim(publication.at)
 
     def trim(self, now: float) -> None:
         """Forget what is over a bound at ``now`` (monotonic seconds)."""
         entries = self._entries
+        if entries is None:
+            return
         while entries and (
             len(entries) > self._max_messages
             or self._held_bytes > self._max_bytes
@@ -109,13 +116,12 @@ class History:
 
     def newest(self, audience: str) -> list[bytes]:
         """Return the newest message per key, oldest first."""
-        return [publication.encoded[audience] for publication in self._newest.values()]
+        return [publication.encoded[audience] for publication in (self._newest or {}).values()]
 
     def tail(self, audience: str, count: int, now: float) -> list[bytes]:
         """Return the newest ``count`` remembered messages, oldest first."""
         self.trim(now)
-        start = max(0, len(self._entries) - count)
-        return [entry.encoded[audience] for entry in itertools.islice(self._entries, start, None)]
+        return self._last(count, audience)
 
     def since(self, offset: int, *, newest_offset: int, audience: str, now: float) -> Recovery:
         """Return what came after ``offset``.
@@ -129,15 +135,18 @@ class History:
         if missed == 0:
             return Recovery(True, [])
         self.trim(now)
-        if missed > len(self._entries):
-            lost = missed - len(self._entries)
+        if missed > len(self):
+            lost = missed - len(self)
             return self.anew(audience, "history_trimmed" if self.resumable else "no_history", lost)
-        start = len(self._entries) - missed
-        return Recovery(True, [entry.encoded[audience] for entry in itertools.islice(self._entries, start, None)])
+        return Recovery(True, self._last(missed, audience))
 
     def anew(self, audience: str, reason: Reason, missed_at_least: int | None = None) -> Recovery:
         """Return the present state for a client that starts afresh."""
         return Recovery(False, self.newest(audience), reason, missed_at_least)
+
+    def _last(self, count: int, audience: str) -> list[bytes]:
+        start = max(0, len(self) - count)
+        return [entry.encoded[audience] for entry in itertools.islice(self._entries or (), start, None)]
 
 
 def _size(publication: Publication) -> int:

@@ -12,6 +12,7 @@ import codecs
 from collections.abc import Callable
 from functools import partial
 
+from multidict import CIMultiDict
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
 from tidewire.core.token_bucket import TokenBucket
@@ -29,6 +30,7 @@ CONTROL_RATE = 10.0
 CONTROL_BURST = 100.0
 
 _STANDARD_CODES = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
+_NO_HEADERS: CIMultiDict[str] = CIMultiDict()
 _new_utf8_decoder = codecs.getincrementaldecoder("utf-8")
 
 
@@ -137,6 +139,9 @@ class Conduct(WSListener):
         """The upgrade has been answered."""
         self._transport = transport
         self.send = partial(transport.send_reuse_external_bytearray, WSMsgType.TEXT)
+        # picows keeps the handshake for as long as the socket lives; its headers are 1 KB that nobody reads again.
+        transport.request.headers = _NO_HEADERS
+        transport.response.headers = _NO_HEADERS
         transport.underlying_transport.set_write_buffer_limits(high=SOFT_MARK_BYTES, low=LOW_MARK_BYTES)
         self.on_opened()
 

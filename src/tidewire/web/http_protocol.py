@@ -117,12 +117,15 @@ class _BoundedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._in_head = True
         self._head_bytes = 0
-        self._arm(self.doorkeeper.head_deadline_s)
+        if self._deadline is None:
+            self._arm(self.doorkeeper.head_deadline_s)
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        self._arm(self.doorkeeper.body_deadline_s)
+        self._disarm()
+        if not self.parser.should_upgrade():
+            self._arm(self.doorkeeper.body_deadline_s)
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

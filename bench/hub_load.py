@@ -1,0 +1,166 @@
+"""The client side of the hub benches: thousands of sockets in one epoll loop, one JSON command a line.
+
+It does as little per byte as it can, because it shares the machine with the server: it counts messages and looks at the
+oldest timestamp of each read, so that latencies err on the high side.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import resource
+import select
+import socket
+import struct
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+OPEN_FILES = 20_000
+# A listening socket's queue is 2,048; more connects at once would be retried by the kernel after a second.
+CONNECTING = 512
+TOKEN = b'"type":"room_message"'
+STAMP = b'"t":'
+READY = b'"status":"connected"'
+JOINED = b'"type":"subscribed","room_id":"app:'
+
+
+@dataclass
+class Load:
+    """The sockets and what they have seen."""
+
+    poll: select.epoll = field(default_factory=select.epoll)
+    sockets: dict[int, socket.socket] = field(default_factory=dict)
+    tails: dict[int, bytes] = field(default_factory=dict)
+    stalled: set[int] = field(default_factory=set)
+
+    def connect(self, *, port: int, count: int, batch: bool, raw: bool) -> dict[str, Any]:
+        """Open ``count`` sockets; each is ready when the server has said who it is."""
+        start = time.monotonic()
+        waiting: dict[int, bytes] = {}
+        opened = 0
+        done = 0
+        while done < count:
+            while opened < count and len(waiting) < CONNECTING:
+                peer = socket.socket()
+                peer.setblocking(False)
+                with contextlib.suppress(BlockingIOError):
+                    peer.connect(("127.0.0.1", port))
+                self.sockets[peer.fileno()] = peer
+                self.poll.register(peer.fileno(), select.EPOLLOUT)
+                waiting[peer.fileno()] = b""
+                opened += 1
+            for fd, event in self.poll.poll(5):
+                if fd not in waiting:
+                    continue
+                if event & select.EPOLLOUT:
+                    if not raw:
+                        self.sockets[fd].send(_request(opened, batch))
+                    self.poll.modify(fd, select.EPOLLIN)
+                    if raw:
+                        del waiting[fd]
+                        done += 1
+                    continue
+                got = self.sockets[fd].recv(65_536)
+                if not got:
+                    raise RuntimeError(f"refused: {waiting[fd]!r}")
+                waiting[fd] += got
+                if READY in waiting[fd]:
+                    del waiting[fd]
+                    done += 1
+        return {"wall_s": time.monotonic() - start, "open": len(self.sockets)}
+
+    def subscribe(self, *, room: str, rooms: int) -> dict[str, Any]:
+        """Put every socket into a room, round robin."""
+        start = time.monotonic()
+        waiting: dict[int, bytes] = {}
+        for n, fd in enumerate(self.sockets):
+            message = {"type": "subscribe", "room_id": f"{room}{n % rooms}"}
+            self.sockets[fd].send(_frame(json.dumps(message).encode()))
+            waiting[fd] = b""
+        while waiting:
+            for fd, _ in self.poll.poll(5):
+                waiting[fd] = waiting.get(fd, b"") + self.sockets[fd].recv(65_536)
+                if JOINED in waiting[fd]:
+                    del waiting[fd]
+        return {"wall_s": time.monotonic() - start}
+
+    def stall(self, *, count: int) -> dict[str, Any]:
+        """Stop reading on some sockets."""
+        for fd in list(self.sockets)[:count]:
+            self.poll.unregister(fd)
+            self.stalled.add(fd)
+        return {"stalled": len(self.stalled)}
+
+    def collect(self, *, expect: int, timeout_s: float) -> dict[str, Any]:
+        """Read until ``expect`` messages have come, or too long nothing."""
+        samples: list[tuple[float, int]] = []
+        seen = 0
+        first = last = 0.0
+        while seen < expect:
+            events = self.poll.poll(timeout_s)
+            if not events:
+                break
+            for fd, _ in events:
+                data = self.tails.get(fd, b"") + self.sockets[fd].recv(262_144)
+                now = time.monotonic()
+                count = data.count(TOKEN)
+                self.tails[fd] = data[-(len(TOKEN) - 1) :]
+                if count:
+                    at = data.find(STAMP)
+                    if at >= 0:
+                        digits = data[at + len(STAMP) : at + len(STAMP) + 20].split(b",", 1)[0]
+                        if digits.isdigit():
+                            samples.append((now - int(digits) / 1e6, count))
+                    seen += count
+                    first = first or now
+                    last = now
+        return {"seen": seen, "span_s": last - first, **_percentiles(samples)}
+
+
+def _percentiles(samples: list[tuple[float, int]]) -> dict[str, float]:
+    samples.sort()
+    total = sum(count for _, count in samples)
+    result: dict[str, float] = {}
+    for name, share in (("p50_ms", 0.50), ("p99_ms", 0.99), ("max_ms", 1.0)):
+        passed = 0
+        for latency, count in samples:
+            passed += count
+            if passed >= share * total:
+                result[name] = latency * 1000
+                break
+    return result
+
+
+def _request(number: int, batch: bool) -> bytes:
+    protocol = "tidewire.v1.batch" if batch else "tidewire.v1"
+    key = base64.b64encode(os.urandom(16)).decode()
+    return (
+        f"GET /ws HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {key}\r\n"
+        f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: {protocol}\r\nAuthorization: Bearer user-{number}\r\n\r\n"
+    ).encode()
+
+
+def _frame(payload: bytes) -> bytes:
+    # A mask of zeros is a legal mask and leaves the payload as it is.
+    length = struct.pack("!B", 0x80 | len(payload)) if len(payload) < 126 else struct.pack("!BH", 0xFE, len(payload))
+    return b"\x81" + length + bytes(4) + payload
+
+
+def main() -> None:
+    """Obey."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
+    load = Load()
+    for line in sys.stdin:
+        command = json.loads(line)
+        what = command.pop("do")
+        cpu = time.process_time()
+        answer = getattr(load, what)(**command)
+        print(json.dumps({**answer, "client_cpu_s": time.process_time() - cpu}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""The server side of the hub benches: a process that obeys one JSON command a line. Two kinds: ``hub`` and ``limit``.
+
+``hub`` is the real thing (uvicorn, gateway, hub, one port). ``limit`` accepts sockets and writes prebuilt frames to them in
+a plain loop of send(2): no protocol could be quicker in this process model. Both answer the same commands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import resource
+import socket
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import uvloop
+
+from tests.support.hub_server import Doorman, RULES, make_hub, running
+from tidewire.core import protocol
+from tidewire.hub.frame import text_frames
+from tidewire.hub.switchboard import HubOptions
+
+OPEN_FILES = 20_000
+PAYLOAD_BYTES = 200
+
+
+def body(size: int = PAYLOAD_BYTES) -> bytes:
+    """Return a message's members of about ``size`` bytes, stamped with the monotonic time in microseconds."""
+    head = b'{"t":%d,"pad":"' % int(time.monotonic() * 1e6)
+    return protocol.data_body(head + b"x" * max(0, size - len(head) - 2) + b'"}')
+
+
+class Publisher(Protocol):
+    """Sends one message to everybody in a room."""
+
+    def __call__(self, room: str) -> None:
+        """Do it."""
+        ...
+
+
+async def obey(publish: Callable[[str], None], say: Callable[[], dict[str, Any]], **first: Any) -> None:
+    """Answer commands until stdin ends."""
+    loop = asyncio.get_running_loop()
+    print(json.dumps(first), flush=True)
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
+        command = json.loads(line)
+        answer: dict[str, Any] = {}
+        if command["do"] == "publish":
+            answer = await _publish(publish, command)
+        elif command["do"] == "freeze":
+            gc.collect()
+            gc.freeze()
+        answer |= {"rss_bytes": _rss(), **say()}
+        print(json.dumps(answer), flush=True)
+
+
+async def _publish(publish: Callable[[str], None], command: dict[str, Any]) -> dict[str, Any]:
+    """Publish ``count`` messages at ``rate`` per second, round robin over ``rooms`` rooms."""
+    rooms = [f"{command['room']}{n}" for n in range(command.get("rooms", 1))]
+    rate, count = command["rate"], command["count"]
+    cpu, start = time.process_time(), time.monotonic()
+    for n in range(count):
+        ahead = start + n / rate - time.monotonic()
+        if ahead > 0:
+            await asyncio.sleep(ahead)
+        elif n % 32 == 0:
+            await asyncio.sleep(0)
+        publish(rooms[n % len(rooms)])
+    # The last messages are still being written: wait until the process is idle.
+    while True:
+        before = time.process_time()
+        await asyncio.sleep(0.1)
+        if time.process_time() - before < 0.002:
+            break
+    return {"cpu_s": time.process_time() - cpu, "wall_s": time.monotonic() - start}
+
+
+def _rss() -> int:
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+async def serve_hub() -> None:
+    """Run the real server."""
+    options = HubOptions(connections_per_user=100_000)
+    hub = make_hub(Doorman(), options=options, rules=RULES)
+    async with running(hub, max_connections=OPEN_FILES, connections_per_ip=OPEN_FILES) as server:
+        def publish(room: str) -> None:
+            hub.publish(room, body())
+
+        def say() -> dict[str, Any]:
+            numbers = hub.statistics()
+            return {"connections": numbers.connections, "delivered": numbers.delivered}
+
+        await obey(publish, say, port=server.port)
+
+
+async def serve_limit() -> None:
+    """Run the plain loop: no HTTP, no hub; a socket that connects gets every frame."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
+    listener.setblocking(False)
+    members: list[socket.socket] = []
+
+    def accept() -> None:
+        try:
+            while True:
+                member, _ = listener.accept()
+                member.setblocking(False)
+                member.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                members.append(member)
+        except BlockingIOError:
+            return
+
+    asyncio.get_running_loop().add_reader(listener, accept)
+
+    def publish(room: str) -> None:
+        encoded = protocol.room_message("room_message", room, body(), timestamp=time.time(), epoch="e", offset=1)
+        frame = text_frames([protocol.plain_text(3, encoded)])
+        for member in members:
+            member.send(frame)
+
+    await obey(publish, lambda: {"connections": len(members)}, port=listener.getsockname()[1])
+
+
+if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
+    uvloop.run(serve_hub() if sys.argv[1] == "hub" else serve_limit())

@@ -1,0 +1,554 @@
+"""The hub with clients that need no network: entering, publishing, revocation, deadlines, draining."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from typing import Any
+
+import pytest
+
+from tests.hub.conftest import Client, Stage, turns
+from tests.support.hub_server import principal
+from tests.support.tape_socket import TapeSocket
+from tidewire.accounts.credential import Credential
+from tidewire.accounts.model import Role
+from tidewire.accounts.permissions import DEFAULTS
+from tidewire.core import protocol
+from tidewire.core.errors import BusError, StoreError
+from tidewire.hub.session import Peer
+
+UUID = "0b1f6d9a-9d3e-4a57-8f3e-0a1b2c3d4e5f"
+
+
+def data(value: Any) -> bytes:
+    """Members of a room message."""
+    return protocol.data_body(json.dumps(value).encode())
+
+
+# ---- who is there
+
+
+@pytest.mark.parametrize("batch", [False, True])
+async def test_a_known_client_is_welcomed_and_in_its_own_room(stage: Stage, batch: bool) -> None:
+    """The first message says who, how and until when; the user's room is entered by itself."""
+    client = await stage.client("admin-7", batch=batch)
+    welcome, own = client.read()
+    assert (welcome["type"], welcome["status"], welcome["user"]["user_id"]) == ("connection", "connected", 7)
+    assert welcome["protocol"] == ("tidewire.v1.batch" if batch else "tidewire.v1")
+    assert welcome["token_expires_at"] == 4e9
+    assert (own["type"], own["room_id"]) == ("subscribed", "user:7")
+    assert not client.socket.holding
+    assert [info.user_id for info in stage.opened] == [7]
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "code"),
+    [
+        (None, "bearer", 4500), (None, "query", 4200), (None, "cookie", 4500),
+        (StoreError("down"), "bearer", 4101), (BusError("down"), "bearer", 4100), (ZeroDivisionError(), "bearer", 4104),
+    ],
+)  # fmt: skip
+async def test_bad_credentials_end_with_a_named_close(stage: Stage, answer: Any, kind: Any, code: int) -> None:
+    """Who can mend it is in the code: a new token, a login, or time."""
+    if answer is not None:
+        stage.doorman.known["secret"] = answer
+    socket = TapeSocket()
+    stage.hub.open(socket, Peer("ip", "", "/ws", False), Credential(kind, "secret"))
+    assert socket.holding
+    await turns()
+    assert socket.closed is not None
+    assert socket.closed[0] == code
+    (closing,) = socket.all_messages()
+    assert (closing["status"], closing["code"]) == ("closing", code)
+
+
+async def test_silence_without_credentials_is_closed_after_ten_seconds(stage: Stage) -> None:
+    """4105, and cut when the close is not answered."""
+    client = await stage.client(None)
+    await stage.clock.advance(9.5)
+    assert client.socket.closed is None
+    await stage.clock.advance(1.0)
+    assert client.socket.closed == (4105, "auth_timeout")
+    await stage.clock.advance(3.0)
+    assert client.socket.aborted
+
+
+async def test_the_first_message_may_bring_the_token_and_others_wait_for_it(stage: Stage) -> None:
+    """What is sent together with ``authenticate`` is done after it, and each id is answered once."""
+    stage.doorman.hold = asyncio.Event()
+    client = await stage.client(None)
+    client.send("subscribe", id=1, room_id="app:x")
+    (refused,) = client.read()
+    assert (refused["ok"], refused["error"]["code"]) == (False, "unauthorized")
+    client.send("authenticate", id=2, token="user-7")
+    client.send("subscribe", id=3, room_id="app:x")
+    assert client.read() == []
+    stage.doorman.hold.set()
+    await turns()
+    kinds = [(m["type"], m.get("id")) for m in client.read()]
+    assert kinds == [
+        ("connection", None), ("subscribed", None), ("reply", 2), ("subscribed", None), ("reply", 3)
+    ]  # fmt: skip
+
+
+async def test_a_bad_token_in_the_first_message_is_answered_and_closed(stage: Stage) -> None:
+    """Exactly one reply, then 4200."""
+    client = await stage.client(None)
+    client.send("authenticate", id="x", token="nobody")
+    await turns()
+    reply, closing = client.read()
+    assert (reply["id"], reply["ok"], closing["code"]) == ("x", False, 4200)
+
+
+async def test_anonymous_clients_see_public_rooms_only_and_may_become_somebody() -> None:
+    """Where it is allowed: connected at once, refused elsewhere, promoted by ``authenticate``."""
+    stage = Stage(allow_anonymous=True)
+    client = await stage.client(None)
+    assert "user" not in client.read()[0]
+    client.send("subscribe", id=1, room_id="public:news")
+    client.send("subscribe", id=2, room_id="app:x")
+    client.send("publish", id=3, room_id="public:news", data=1)
+    assert [m["ok"] for m in client.read("reply")] == [True, False, False]
+    client.send("authenticate", id=4, token="user-7")
+    await turns()
+    welcome, own, reply = client.read()
+    assert (welcome["user"]["user_id"], own["room_id"], reply["ok"]) == (7, "user:7", True)
+    client.send("authenticate", id=5, token="user-8")
+    assert client.read("reply")[0]["error"]["code"] == "conflict"
+    await stage.hub.stop()
+
+
+async def test_the_eleventh_connection_of_a_user_is_refused(stage: Stage) -> None:
+    """4504, and the ten stay."""
+    clients = [await stage.client("user-1") for _ in range(11)]
+    assert [c.socket.closed for c in clients[:10]] == [None] * 10
+    assert clients[10].socket.closed == (4504, "connection_limit")
+
+
+async def test_the_admin_path_is_for_admins(stage: Stage) -> None:
+    """4507 for a user; losing the role ends it at once."""
+    user = await stage.client("user-1", admin_only=True)
+    assert user.socket.closed == (4507, "permission_denied")
+    admin = await stage.client("admin-2", admin_only=True)
+    stage.hub.change_user(2, Role.USER, DEFAULTS[Role.USER])
+    assert admin.socket.closed == (4507, "permission_denied")
+
+
+# ---- rooms
+
+
+async def test_a_message_reaches_the_room_in_both_subprotocols(stage: Stage) -> None:
+    """Published once, numbered per room, sequenced per connection."""
+    plain, batch = await stage.client("user-1"), await stage.client("user-2", batch=True)
+    for client in (plain, batch):
+        client.send("subscribe", room_id="app:x")
+        client.read()
+    done = [stage.hub.publish("app:x", data(n)) for n in range(3)]
+    assert [(d.reached, d.offset) for d in done] == [(2, 1), (2, 2), (2, 3)]
+    await turns()
+    for client in (plain, batch):
+        assert [(m["data"], m["offset"]) for m in client.read("room_message")] == [(0, 1), (1, 2), (2, 3)]
+    # Joined: one write for three messages.
+    assert batch.socket.writes[-1].count(b"\n") == 3
+    assert stage.hub.statistics().delivered == 6
+
+
+async def test_coming_back_gets_exactly_what_was_missed(stage: Stage) -> None:
+    """Replayed before anything live, with the reply last."""
+    first = await stage.client("user-1")
+    first.send("subscribe", room_id="app:x")
+    epoch = first.read("subscribed")[-1]["epoch"]
+    first.lose()
+    for n in range(3):
+        stage.hub.publish("app:x", data(n))
+    second = await stage.client("user-1")
+    second.read()
+    second.send("subscribe", id=1, room_id="app:x", since={"epoch": epoch, "offset": 1})
+    stage.hub.publish("app:x", data("live"))
+    await turns()
+    entered, *messages = second.read()
+    assert (entered["recovered"], entered["replayed"], entered["offset"]) == (True, 2, 3)
+    assert [m.get("data", m["type"]) for m in messages] == [1, 2, "reply", "live"]
+    second.send("subscribe", room_id="app:x", since={"epoch": "e-other", "offset": 1})
+    assert second.read("subscribed")[0]["reason"] == "epoch_changed"
+    second.send("subscribe", room_id="app:x", since={"epoch": epoch, "offset": 99})
+    assert second.read("subscribed")[0]["reason"] == "offset_ahead"
+
+
+async def test_subscribing_again_does_not_double_what_is_on_its_way(stage: Stage) -> None:
+    """A client that resumes a room it is in gets each message once."""
+    client = await stage.client("user-1")
+    client.send("subscribe", room_id="app:x")
+    epoch = client.read("subscribed")[-1]["epoch"]
+    stage.hub.publish("app:x", data(1))
+    client.send("subscribe", room_id="app:x", since={"epoch": epoch, "offset": 0})
+    stage.hub.publish("app:x", data(2))
+    await turns()
+    entered, *messages = client.read()
+    assert (entered["recovered"], entered["replayed"], entered["offset"]) == (True, 0, 0)
+    assert [m["data"] for m in messages] == [1, 2]
+
+
+async def test_who_joins_between_publish_and_flush_gets_nothing_twice(stage: Stage) -> None:
+    """The message is in the answer's offset, not live."""
+    old = await stage.client("user-1")
+    old.send("subscribe", room_id="app:x")
+    old.read()
+    stage.hub.publish("app:x", data("before"))
+    new = await stage.client("user-2")
+    stage.hub.publish("app:x", data("pending"))
+    new.send("subscribe", room_id="app:x")
+    stage.hub.publish("app:x", data("after"))
+    await turns()
+    assert [m["data"] for m in new.read("room_message")] == ["after"]
+    assert [m["data"] for m in old.read("room_message")] == ["before", "pending", "after"]
+
+
+async def test_a_latest_room_greets_with_its_present_state(stage: Stage) -> None:
+    """The newest tick comes at once, with its own offset."""
+    for price in (1, 2):
+        stage.hub.publish("market:AAPL", data({"price": price}), kind="market_tick", key="AAPL")
+    client = await stage.client("user-1")
+    client.send("subscribe", room_id="market:AAPL")
+    entered, tick = client.read()[2:]
+    assert (entered["delivery"], entered["replayed"], entered["offset"]) == ("latest", 1, 2)
+    assert (tick["type"], tick["data"], tick["offset"]) == ("market_tick", {"price": 2}, 2)
+
+
+async def test_presence_is_told_to_those_who_ask(stage: Stage) -> None:
+    """State first, then who comes and, after the grace period, who goes."""
+    ada = await stage.client("user-1")
+    ada.send("subscribe", room_id="app:x", presence=True)
+    state = ada.read("room_event")[0]
+    assert (state["event"], [m["user_id"] for m in state["members"]], state["complete"]) == (
+        "presence_state",
+        [1],
+        True,
+    )
+    bob, bobs_tab = await stage.client("user-2"), await stage.client("user-2")
+    for client in (bob, bobs_tab):
+        client.send("subscribe", room_id="app:x")
+    assert [e["member"]["username"] for e in ada.read("room_event")] == ["user-2"]
+    bob.lose()
+    bobs_tab.send("unsubscribe", room_id="app:x")
+    await stage.clock.advance(9.0)
+    assert ada.read("room_event") == []
+    await stage.clock.advance(2.0)
+    (left,) = ada.read("room_event")
+    assert (left["event"], left["member"]["user_id"], left["count"]) == ("member_left", 2, 1)
+    assert [m.user_id for m in stage.hub.members("app:x")] == [1]
+    ada.send("subscribe", id=1, room_id="market:AAPL", presence=True)
+    assert ada.read("reply")[0]["error"]["code"] == "bad_request"
+
+
+async def test_each_audience_gets_its_own_variant_and_a_change_moves_you(stage: Stage) -> None:
+    """Who loses premium:view sees no premium from the next message on, and misses none."""
+    trader = await stage.client("user-1")
+    room = f"quote:{UUID}"
+    stage.hub.change_user(1, Role.USER, DEFAULTS[Role.USER] | {"premium:view"})
+    trader.send("subscribe", room_id=room)
+    trader.read()
+    body = {"plain": b'{"data":1}', "premium": b'{"data":1,"premium":9}'}
+    stage.hub.publish(room, body, kind="quote_update")
+    stage.hub.change_user(1, Role.USER, DEFAULTS[Role.USER])
+    stage.hub.publish(room, body, kind="quote_update")
+    await turns()
+    messages = trader.read("quote_update")
+    assert [(m["offset"], m.get("premium")) for m in messages] == [(1, 9), (2, None)]
+
+
+# ---- sending and revoking
+
+
+async def test_sending_reaches_whom_it_names_and_says_how_many(stage: Stage) -> None:
+    """One connection, one user, rooms by prefix, everybody allowed."""
+    ada, adas_tab, bob = [await stage.client(name) for name in ("user-1", "user-1", "admin-2")]
+    bob.send("subscribe", room_id="admin:system_monitoring:2")
+    note = protocol.encode(protocol.Heartbeat(timestamp=1.0))
+    hub = stage.hub
+    assert hub.send_to_connection(ada.session.connection_id, note) == 1
+    assert hub.send_to_connection("c-none", note) == 0
+    assert hub.send_to_user(1, note) == 2
+    assert hub.send_to_all(note, lambda who: who is not None and who.is_admin) == 1
+    assert hub.publish_prefix("admin:system_monitoring:", data(1), kind="system_metrics", key="m") == 1
+    assert hub.publish("app:empty", data(1)).reached == 0
+    await turns()
+    assert [len(c.read("heartbeat")) for c in (ada, adas_tab, bob)] == [2, 1, 1]
+    assert len(bob.read()) == 0
+
+
+async def test_a_revoked_permission_takes_effect_at_once(stage: Stage) -> None:
+    """No message that was published after the change arrives, and the client is told."""
+    client = await stage.client("user-1")
+    client.send("subscribe", room_id="market:AAPL")
+    client.read()
+    stage.hub.change_user(1, Role.USER, DEFAULTS[Role.USER] - {"market:view"})
+    stage.hub.publish("market:AAPL", data(1), key="AAPL")
+    await turns()
+    (told,) = client.read()
+    assert (told["type"], told["reason"]) == ("unsubscribed", "permission_revoked")
+    client.send("subscribe", id=1, room_id="market:AAPL")
+    assert client.read("reply")[0]["error"]["code"] == "permission_denied"
+
+
+@pytest.mark.parametrize("code", [4511, 4512, 4503])
+async def test_disabling_logging_out_and_force_end_every_socket_concerned(stage: Stage, code: int) -> None:
+    """Each with its own code, none of them worth a reconnect; others stay."""
+    first, second, other = [await stage.client(name) for name in ("user-1", "user-1", "user-2")]
+    if code == 4511:
+        assert stage.hub.end_user(1) == 2
+    elif code == 4512:
+        assert stage.hub.end_login("s-1") == 2
+    else:
+        assert sum(stage.hub.force_disconnect(c.session.connection_id) for c in (first, second)) == 2
+    for client in (first, second):
+        assert client.read()[-1]["reconnect"] == "never"
+        assert client.socket.closed is not None
+        assert client.socket.closed[0] == code
+    assert other.socket.closed is None
+
+
+async def test_a_session_is_warned_refreshed_in_place_and_ended(stage: Stage) -> None:
+    """A refresh keeps the rooms; without one the end comes within a second."""
+    start = stage.clock.time()
+    stage.doorman.known["short"] = principal(1, expires_at=start + 100)
+    stage.doorman.known["longer"] = principal(1, expires_at=start + 200)
+    client = await stage.client("short")
+    await stage.clock.advance(26.0)
+    client.send("ping")
+    await stage.clock.advance(15.0)
+    assert [m["status"] for m in client.read("connection")] == ["connected", "token_expiring"]
+    client.send("auth_refresh", id=1, token="longer")
+    client.send("auth_refresh", id=2, token="user-2")
+    await turns()
+    await stage.clock.advance(0.0)
+    refreshed, first = [m for m in client.read() if m["type"] != "heartbeat" and m.get("id") != 2]
+    assert (refreshed["status"], refreshed["token_expires_at"], first["ok"]) == ("refreshed", start + 200, True)
+    for _ in range(20):
+        await stage.clock.advance(8.0)
+        client.send("ping")
+    assert client.socket.closed == (4200, "token_expired")
+
+
+async def test_a_token_of_somebody_else_does_not_refresh(stage: Stage) -> None:
+    """The user of a connection never changes."""
+    client = await stage.client("user-1")
+    client.read()
+    for number, token in enumerate(["user-2", "nobody"]):
+        client.send("auth_refresh", id=number, token=token)
+        await turns()
+    assert [m["error"]["code"] for m in client.read("reply")] == ["permission_denied", "unauthorized"]
+
+
+# ---- deadlines and limits
+
+
+async def test_the_heartbeat_finds_the_dead(stage: Stage) -> None:
+    """Asked after 25 s with a message and a ping frame; a pong of either kind keeps the connection."""
+    client = await stage.client("user-1")
+    client.read()
+    await stage.clock.advance(25.5)
+    assert [m["type"] for m in client.read()] == ["heartbeat"]
+    await stage.clock.advance(0.5)
+    stage.hub.alive(client.session, client.socket.pings[0])
+    assert client.session.round_trip_ms is not None
+    assert 400 < client.session.round_trip_ms < 1_100
+    await stage.clock.advance(24.5)
+    assert len(client.socket.pings) == 2
+    await stage.clock.advance(10.5)
+    assert client.socket.closed == (4004, "no_pong")
+
+
+async def test_too_many_messages_are_refused_with_a_time_to_wait(stage: Stage) -> None:
+    """A burst of a hundred passes, the next is told when to come back, and later it is served again."""
+    client = await stage.client("user-1")
+    for n in range(120):
+        client.send("ping", id=n)
+    replies = client.read("reply")
+    assert [r["id"] for r in replies if r["ok"]] == list(range(100))
+    assert replies[-1]["error"]["code"] == "rate_limited"
+    assert replies[-1]["error"]["retry_after_ms"] >= 1
+    await stage.clock.advance(1.0)
+    client.send("ping", id="later")
+    assert client.read("reply")[-1]["ok"]
+    for n in range(3_000):
+        client.send("ping", id=n)
+    assert client.socket.closed == (4103, "rate_limited")
+
+
+async def test_ten_wrong_messages_in_a_row_end_the_connection(stage: Stage) -> None:
+    """4509; a good one in between starts the count again."""
+    client = await stage.client("user-1")
+    for _ in range(9):
+        client.raw(b"{")
+    client.send("ping")
+    for _ in range(9):
+        client.raw(b"[]")
+    assert client.socket.closed is None
+    client.raw(b'{"type":"nonsense"}')
+    assert client.socket.closed == (4509, "too_many_errors")
+
+
+async def test_no_more_rooms_than_allowed() -> None:
+    """The limit is told by name; a room that one is in may be entered again."""
+    stage = Stage(rooms_per_connection=3)
+    client = await stage.client("user-1")
+    for n in range(3):
+        client.send("subscribe", id=n, room_id=f"app:{n}")
+    assert [r["ok"] for r in client.read("reply")] == [True, True, False]
+    client.send("subscribe", id=9, room_id="app:0")
+    assert client.read("reply")[0]["ok"]
+    await stage.hub.stop()
+
+
+async def test_a_confused_client_is_told_to_start_again(stage: Stage) -> None:
+    """It has seen a sequence that was never sent: 4002."""
+    client = await stage.client("user-1")
+    client.send("ping", last_sequence=2)
+    assert client.read("pong")[0]["last_sequence"] == 2
+    client.send("ping", last_sequence=99)
+    assert client.socket.closed == (4002, "insufficient_state")
+
+
+# ---- slow readers
+
+
+def _stick(client: Client) -> None:
+    client.read()
+    client.socket.stuck = True
+
+
+async def test_a_slow_reader_of_ticks_gets_the_newest(stage: Stage) -> None:
+    """While it is stuck nothing piles up; afterwards one tick per symbol and an honest count."""
+    client = await stage.client("user-1")
+    client.send("subscribe", room_id="market:AAPL")
+    _stick(client)
+    for price in range(200):
+        stage.hub.publish("market:AAPL", data({"price": price, "pad": "x" * 100}), key="AAPL")
+        await turns(2)
+    held = client.session.outbox.statistics()
+    assert held.messages == 1
+    assert held.replaced > 150
+    client.socket.release()
+    assert client.read()[-1]["data"]["price"] == 199
+    stage.hub.publish("market:AAPL", data({"price": 200}), key="AAPL")
+    await turns()
+    assert client.read()[-1]["data"]["price"] == 200
+
+
+async def test_a_slow_reader_of_a_lossless_room_gets_a_gap_and_comes_back() -> None:
+    """Over the hard mark the room goes silent with a word, and subscribing again fills the hole."""
+    stage = Stage(outbox_bytes=8_000)
+    slow, quick = await stage.client("user-1"), await stage.client("user-2")
+    for client in (slow, quick):
+        client.send("subscribe", room_id="app:x")
+    epoch = slow.read("subscribed")[-1]["epoch"]
+    _stick(slow)
+    quick.read()
+    for n in range(1, 61):
+        stage.hub.publish("app:x", data({"n": n, "pad": "x" * 200}))
+        await turns(2)
+    assert slow.socket.closed is None
+    slow.socket.release()
+    stage.hub.publish("app:x", data({"n": 61}))
+    await turns()
+    *messages, gap = slow.read()
+    numbers = [m["data"]["n"] for m in messages]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert (gap["type"], gap["from_offset"], gap["reason"]) == ("gap", len(numbers) + 1, "slow_consumer")
+    assert [m["data"]["n"] for m in quick.read()] == list(range(1, 62))
+    slow.send("subscribe", room_id="app:x", since={"epoch": epoch, "offset": gap["from_offset"] - 1})
+    entered, *rest = slow.read()
+    assert entered["recovered"]
+    assert [m["data"]["n"] for m in rest] == list(range(len(numbers) + 1, 62))
+    stage.hub.publish("app:x", data({"n": 62}))
+    await turns()
+    assert slow.read()[-1]["data"]["n"] == 62
+    await stage.hub.stop()
+
+
+async def test_a_stopped_reader_is_closed_and_costs_nothing_more(stage: Stage) -> None:
+    """Eight seconds without draining: 4003, out of every room, cut two seconds later."""
+    client = await stage.client("user-1")
+    client.send("subscribe", room_id="market:AAPL")
+    _stick(client)
+    for _ in range(20):
+        stage.hub.publish("market:AAPL", data("x" * 200), key="AAPL")
+        await turns(2)
+    await stage.clock.advance(8.5)
+    assert client.socket.closed == (4003, "slow_consumer")
+    assert stage.hub.publish("market:AAPL", data(1), key="AAPL").reached == 0
+    await stage.clock.advance(2.0)
+    assert client.socket.aborted
+    assert stage.hub.statistics().outbox_bytes == 0
+
+
+async def test_who_cannot_resume_is_closed_when_full() -> None:
+    """A connection's own messages cannot be fetched again: 4003."""
+    stage = Stage(outbox_bytes=4_000)
+    client = await stage.client("user-1")
+    _stick(client)
+    note = protocol.encode(protocol.Unsubscribed(room_id="app:x", reason="room_closed", message="x" * 500))
+    for _ in range(20):
+        stage.hub.send_to_user(1, note)
+    assert client.socket.closed == (4003, "slow_consumer")
+    await stage.hub.stop()
+
+
+# ---- ending
+
+
+async def test_draining_tells_everybody_and_spreads_the_closes(stage: Stage) -> None:
+    """Told at once with different hints, closed with 4000 over the window, never all together, nothing lost."""
+    clients = [await stage.client(f"user-{n}") for n in range(1, 41)]
+    for client in clients:
+        client.send("subscribe", room_id="app:x")
+        client.read()
+    stage.hub.publish("app:x", data("last"))
+    draining = asyncio.create_task(stage.hub.drain(10.0))
+    await turns()
+    assert not stage.hub.accepting
+    closed = []
+    for _ in range(10):
+        closed.append(sum(c.socket.closed is not None for c in clients))
+        await stage.clock.advance(1.0)
+    assert await draining == 40
+    steps = [after - before for before, after in itertools.pairwise(closed)]
+    assert max(steps) <= 6
+    hints = set()
+    for client in clients:
+        assert client.socket.closed == (4000, "drain")
+        last, told, closing = client.read()
+        hints.add(told["reconnect_after_ms"])
+        assert (told["status"], last["data"], closing["status"]) == ("draining", "last", "closing")
+    assert len(hints) == 40
+    await stage.hub.stop()
+
+
+async def test_a_lost_connection_leaves_no_trace_but_its_record(stage: Stage) -> None:
+    """Registry, rooms and tasks are as before; the record knows how it ended."""
+    client = await stage.client("user-1")
+    client.send("subscribe", room_id="app:x")
+    assert stage.hub.connections()[0].rooms == ["user:1", "app:x"]
+    client.lose(1001)
+    numbers = stage.hub.statistics()
+    assert (numbers.connections, numbers.users, numbers.tasks, numbers.closed_by_code) == (0, 0, 0, {"1001": 1})
+    (record,) = stage.hub.recently_closed()
+    assert (record.user_id, record.close_code, record.messages_in) == (1, 1001, 1)
+    assert stage.closed == [record]
+    assert all(room.members == 0 for room in stage.hub.rooms())
+    await stage.clock.advance(700.0)
+    assert stage.hub.rooms() == []
+
+
+async def test_a_handler_that_breaks_is_our_fault_and_said_so(stage: Stage) -> None:
+    """The client gets an error with an id to quote, the connection stays, the failure is counted."""
+    client = await stage.client("user-1")
+    client.read()
+    stage.hub._board.rooms.enter = None  # type: ignore[assignment,method-assign]
+    client.send("subscribe", id=1, room_id="app:x")
+    assert client.read("reply")[0]["error"]["code"] == "internal_error"
+    assert client.socket.closed is None
+    assert stage.hub.statistics().failures == {"command": 1}
