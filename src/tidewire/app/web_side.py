@@ -15,8 +15,10 @@ from starlette.requests import Request
 from starlette.routing import Mount
 
 from tidewire import __version__
+from tidewire.accounts.credential import Credential
 from tidewire.accounts.model import Principal
 from tidewire.accounts.service import Accounts
+from tidewire.app.hub_side import HubSide
 from tidewire.bus.base import Bus
 from tidewire.bus.request import Requester
 from tidewire.core.clock import Clock
@@ -75,12 +77,23 @@ class WebSide:
         self._purge = WatchedLoop("purge", PURGE_EVERY_S, self._start_purge, clock)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._socketio: HardenedServer | None = None
+        self._rules: HttpSecurity | None = None
+        self.hub_side = HubSide(
+            settings,
+            bus,
+            self.accounts,
+            clock,
+            authenticate=self._authenticate_socket,
+            origin_allowed=self._origin_allowed,
+        )
         self.server = WebServer(
             host=settings.host,
             port=settings.port,
             certificate=settings.tls_certificate,
             private_key=settings.tls_private_key,
             trusted_proxies=settings.trusted_proxies,
+            websocket_protocol=self.hub_side.gateway.protocol_class(),
+            http_protocol=self.hub_side.doorkeeper.protocol_class(),
         )
         self._settings = settings
         self._secret_key = secret_key
@@ -95,16 +108,19 @@ class WebSide:
         self.namespace.start()
         self._purge.start()
         self.accounts.on_revoked(self._session_ended)
+        await self.hub_side.start()
         await self.server.start(app)
 
     async def stop(self) -> None:
-        """Close the port and every connection, then stop watching. Idempotent."""
+        """Send the hub's clients away, close the port and every connection, then stop watching. Idempotent."""
         if self._socketio is None:
             # The port was not to be had, so nothing else has been started.
             await self.server.stop()
             return
+        await self.hub_side.drain()
         await self._socketio.shutdown()
         await self.server.stop()
+        await self.hub_side.stop()
         await self._purge.stop()
         await self.namespace.stop()
         await self.monitor.stop()
@@ -115,7 +131,7 @@ class WebSide:
         """Return the ASGI application; ROUTES of every feature stand here."""
         settings = self._settings
         origins = settings.allowed_origins or ((settings.public_url.rstrip("/"),) if settings.public_url else ())
-        rules = HttpSecurity.build(
+        rules = self._rules = HttpSecurity.build(
             host=settings.host,
             port=self.server.port,
             tls=settings.tls_certificate is not None,
@@ -164,6 +180,14 @@ class WebSide:
     async def _authenticate(self, scope: MutableMapping[str, Any]) -> Principal | None:
         token = session_token_from_scope(scope)
         return None if token is None else await self.accounts.load_session(token)
+
+    async def _authenticate_socket(self, credential: Credential) -> Principal | None:
+        if credential.kind == "cookie":
+            return await self.accounts.load_session(credential.secret)
+        return None
+
+    def _origin_allowed(self, origin: str) -> bool:
+        return self._rules is not None and self._rules.origin_allowed(origin)
 
     def _session_ended(self, session_id: str) -> None:
         self._keep(self.namespace.end_session(session_id), "end-session")

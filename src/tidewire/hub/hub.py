@@ -234,7 +234,7 @@ class Hub:
         return room is not None and len(room) > 0
 
     def on_filling(self, fill: Callable[[Address, bool], None]) -> None:
-        """Call ``fill(address, is_new)`` before somebody enters an empty room; it may publish the present state there."""
+        """Call ``fill(address, is_new)`` before somebody enters an empty room; it may publish its state there."""
         self._board.rooms.fill = fill
 
     def history(self, room_id: str, count: int, audience: str = EVERYBODY) -> list[bytes]:

@@ -94,7 +94,5 @@ def tick_body(payload: bytes) -> bytes | None:
         tick = _decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    data = TickData(
-        tick.symbol, tick.price, tick.volume, tick.timestamp, tick.source, tick.connection_id, tick.event
-    )
+    data = TickData(tick.symbol, tick.price, tick.volume, tick.timestamp, tick.source, tick.connection_id, tick.event)
     return b'{"data":%b}' % _encode(data)

@@ -37,6 +37,7 @@ NAMING = {
 
 # JSONB on Postgres can be indexed and compared; SQLite keeps JSON as text.
 Json = JSON().with_variant(JSONB(), "postgresql")
+NullableJson = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 # SQLite numbers rows by itself only for a column whose type is exactly INTEGER.
 RowId = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -140,3 +141,51 @@ class AdminActivityLog(Base):
     target: Mapped[str] = mapped_column(String(255), default="")
     details: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
     ip: Mapped[str] = mapped_column(String(64), default="")
+
+
+class ApiKey(Base):
+    """A key with which a program acts as a user. The key itself is not here, only a keyed digest of it."""
+
+    __tablename__ = "api_keys"
+    __table_args__ = (UniqueConstraint("key_hash"), Index(None, "user_id"))
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    key_hash: Mapped[bytes] = mapped_column(LargeBinary(32))
+    user_id: Mapped[int] = mapped_column(RowId, ForeignKey("users.id", ondelete="CASCADE"))
+    name: Mapped[str] = mapped_column(String(64))
+    # SQL NULL, not JSON null: the key may do all that its user may.
+    permissions: Mapped[list[str] | None] = mapped_column(NullableJson)
+    created_at: Mapped[float] = mapped_column(Moment)
+    expires_at: Mapped[float] = mapped_column(Moment)
+    last_used_at: Mapped[float | None] = mapped_column(Moment)
+    revoked_at: Mapped[float | None] = mapped_column(Moment)
+
+
+class WebsocketConnection(Base):
+    """One client connection of the hub, from its authentication to its end."""
+
+    __tablename__ = "websocket_connections"
+    __table_args__ = (
+        UniqueConstraint("connection_id"),
+        Index(None, "user_id"),
+        Index(None, "connected_at"),
+        Index(None, "disconnected_at"),
+    )
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    connection_id: Mapped[str] = mapped_column(String(32))
+    node: Mapped[str] = mapped_column(String(64))
+    user_id: Mapped[int | None] = mapped_column(RowId, ForeignKey("users.id", ondelete="SET NULL"))
+    session_id: Mapped[str | None] = mapped_column(String(40))
+    ip_address: Mapped[str] = mapped_column(String(64))
+    user_agent: Mapped[str] = mapped_column(String(256))
+    path: Mapped[str] = mapped_column(String(64))
+    protocol: Mapped[str] = mapped_column(String(32))
+    connected_at: Mapped[float] = mapped_column(Moment)
+    disconnected_at: Mapped[float | None] = mapped_column(Moment)
+    last_activity: Mapped[float] = mapped_column(Moment)
+    close_code: Mapped[int | None] = mapped_column()
+    messages_in: Mapped[int] = mapped_column(BigInteger)
+    messages_out: Mapped[int] = mapped_column(BigInteger)
+    bytes_in: Mapped[int] = mapped_column(BigInteger)
+    bytes_out: Mapped[int] = mapped_column(BigInteger)

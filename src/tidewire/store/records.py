@@ -109,3 +109,51 @@ class ActivityRecord:
 
     id: int
     entry: ActivityEntry
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKeyRecord:
+    """One row of ``api_keys``.
+
+    Attributes:
+        id: Public id; may be logged and shown.
+        key_hash: Keyed digest of the key, 32 bytes.
+        permissions: What the key may do at most; None: all that its user may.
+    """
+
+    id: str
+    key_hash: bytes = field(repr=False)
+    user_id: int
+    name: str
+    permissions: frozenset[str] | None
+    created_at: float
+    expires_at: float
+    last_used_at: float | None = None
+    revoked_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionRecord:
+    """One row of ``websocket_connections``.
+
+    Attributes:
+        disconnected_at: None while it is open.
+        close_code: None while it is open, and if it was lost without a close frame.
+    """
+
+    connection_id: str
+    node: str
+    user_id: int | None
+    session_id: str | None
+    ip_address: str
+    user_agent: str
+    path: str
+    protocol: str
+    connected_at: float
+    last_activity: float
+    disconnected_at: float | None = None
+    close_code: int | None = None
+    messages_in: int = 0
+    messages_out: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0

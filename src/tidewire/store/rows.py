@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from tidewire.store.models import AdminActivityLog, Session, User
-from tidewire.store.records import ActivityEntry, ActivityRecord, SessionRecord, UserRecord
+from tidewire.store.models import AdminActivityLog, ApiKey, Session, User, WebsocketConnection
+from tidewire.store.records import (
+    ActivityEntry,
+    ActivityRecord,
+    ApiKeyRecord,
+    ConnectionRecord,
+    SessionRecord,
+    UserRecord,
+)
 
 
 def user_record(row: User) -> UserRecord:
@@ -48,3 +55,40 @@ def activity_record(row: AdminActivityLog) -> ActivityRecord:
         ip=row.ip,
     )
     return ActivityRecord(id=row.id, entry=entry)
+
+
+def api_key_record(row: ApiKey) -> ApiKeyRecord:
+    """Return a row of ``api_keys`` as a record."""
+    return ApiKeyRecord(
+        id=row.id,
+        key_hash=row.key_hash,
+        user_id=row.user_id,
+        name=row.name,
+        permissions=None if row.permissions is None else frozenset(row.permissions),
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        last_used_at=row.last_used_at,
+        revoked_at=row.revoked_at,
+    )
+
+
+def connection_record(row: WebsocketConnection) -> ConnectionRecord:
+    """Return a row of ``websocket_connections`` as a record."""
+    return ConnectionRecord(
+        connection_id=row.connection_id,
+        node=row.node,
+        user_id=row.user_id,
+        session_id=row.session_id,
+        ip_address=row.ip_address,
+        user_agent=row.user_agent,
+        path=row.path,
+        protocol=row.protocol,
+        connected_at=row.connected_at,
+        last_activity=row.last_activity,
+        disconnected_at=row.disconnected_at,
+        close_code=row.close_code,
+        messages_in=row.messages_in,
+        messages_out=row.messages_out,
+        bytes_in=row.bytes_in,
+        bytes_out=row.bytes_out,
+    )

@@ -5,6 +5,8 @@ A row is found by the digest of its token; the token itself never comes here.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -45,6 +47,18 @@ class Sessions:
         async with self._database.read() as session:
             row = (await session.execute(query)).one_or_none()
             return None if row is None else (session_record(row[0]), user_record(row[1]))
+
+    async def by_ids(self, session_ids: Collection[str]) -> list[tuple[SessionRecord, UserRecord]]:
+        """Return the sessions with these public ids and their users, whatever their state. Raises StoreError."""
+        query = select(Session, User).join(User, User.id == Session.user_id).where(Session.id.in_(session_ids))
+        async with self._database.read() as session:
+            return [(session_record(row[0]), user_record(row[1])) for row in await session.execute(query)]
+
+    async def touch_all(self, session_ids: Collection[str], now: float) -> None:
+        """Note that the sessions were used at ``now``; never moves back. Raises StoreError."""
+        of_these = Session.id.in_(session_ids)
+        async with self._database.write() as session:
+            await session.execute(update(Session).where(of_these, Session.last_seen < now).values(last_seen=now))
 
     async def touch(self, session_id: str, now: float) -> None:
         """Note that the session was used at ``now``; never moves back. Raises StoreError."""

@@ -1,0 +1,74 @@
+"""Queries over API keys. It must not know what a key looks like or when it counts as ended; digests find keys."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlalchemy import select, update
+
+from tidewire.store.activity import insert_activity
+from tidewire.store.database import Database
+from tidewire.store.models import ApiKey, User
+from tidewire.store.records import ActivityEntry, ApiKeyRecord, UserRecord
+from tidewire.store.rows import api_key_record, user_record
+
+
+class ApiKeys:
+    """The table ``api_keys``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, record: ApiKeyRecord, audit: ActivityEntry | None = None) -> None:
+        """Add a key and its audit row in one transaction. Raises StoreError."""
+        async with self._database.write() as session:
+            session.add(
+                ApiKey(
+                    id=record.id,
+                    key_hash=record.key_hash,
+                    user_id=record.user_id,
+                    name=record.name,
+                    permissions=None if record.permissions is None else sorted(record.permissions),
+                    created_at=record.created_at,
+                    expires_at=record.expires_at,
+                )
+            )
+            insert_activity(session, audit)
+
+    async def find(self, key_hash: bytes) -> tuple[ApiKeyRecord, UserRecord] | None:
+        """Return the key with this digest and its user, whatever their state. Raises StoreError."""
+        query = select(ApiKey, User).join(User, User.id == ApiKey.user_id).where(ApiKey.key_hash == key_hash)
+        async with self._database.read() as session:
+            row = (await session.execute(query)).one_or_none()
+            return None if row is None else (api_key_record(row[0]), user_record(row[1]))
+
+    async def by_ids(self, key_ids: Collection[str]) -> list[tuple[ApiKeyRecord, UserRecord]]:
+        """Return the keys with these public ids and their users, whatever their state. Raises StoreError."""
+        query = select(ApiKey, User).join(User, User.id == ApiKey.user_id).where(ApiKey.id.in_(key_ids))
+        async with self._database.read() as session:
+            return [(api_key_record(row[0]), user_record(row[1])) for row in await session.execute(query)]
+
+    async def list_all(self) -> list[tuple[ApiKeyRecord, UserRecord]]:
+        """Return every key with its user, newest first. Raises StoreError."""
+        query = select(ApiKey, User).join(User, User.id == ApiKey.user_id).order_by(ApiKey.created_at.desc(), ApiKey.id)
+        async with self._database.read() as session:
+            return [(api_key_record(row[0]), user_record(row[1])) for row in await session.execute(query)]
+
+    async def touch(self, key_id: str, now: float) -> None:
+        """Note that the key was used at ``now``. Raises StoreError."""
+        async with self._database.write() as session:
+            await session.execute(update(ApiKey).where(ApiKey.id == key_id).values(last_used_at=now))
+
+    async def revoke(self, key_id: str, now: float, audit: ActivityEntry | None = None) -> bool:
+        """End a key; False if it was ended already or is unknown. Raises StoreError."""
+        statement = (
+            update(ApiKey)
+            .where(ApiKey.id == key_id, ApiKey.revoked_at.is_(None))
+            .values(revoked_at=now)
+            .returning(ApiKey.id)
+        )
+        async with self._database.write() as session:
+            ended = (await session.scalars(statement)).one_or_none() is not None
+            if ended:
+                insert_activity(session, audit)
+            return ended

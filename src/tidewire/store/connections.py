@@ -1,0 +1,110 @@
+"""Queries over the record of client connections. It must not know sockets or when rows are written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy.engine import CursorResult
+
+from tidewire.store.database import Database
+from tidewire.store.models import User, WebsocketConnection
+from tidewire.store.records import ConnectionRecord
+from tidewire.store.rows import connection_record
+
+# Most rows that one read returns, whatever is asked for.
+READ_MAX = 500
+_CHANGING = (
+    "disconnected_at",
+    "last_activity",
+    "close_code",
+    "messages_in",
+    "messages_out",
+    "bytes_in",
+    "bytes_out",
+)
+
+
+class Connections:
+    """The table ``websocket_connections``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def write(self, opened: Sequence[ConnectionRecord], changed: Sequence[ConnectionRecord]) -> None:
+        """Add rows and update others, in one transaction. Raises StoreError.
+
+        Args:
+            changed: Rows that are there already; of them only what changes in a connection's life is written.
+        """
+        # A user who was deleted meanwhile must not cost the whole batch, so the id is looked up as it is written.
+        user = select(User.id).where(User.id == bindparam("user")).scalar_subquery()
+        table = WebsocketConnection.__table__
+        async with self._database.write() as session:
+            connection = await session.connection()
+            if opened:
+                values: dict[str, Any] = {name: bindparam(name) for name in (*_FIXED, *_CHANGING)}
+                await connection.execute(
+                    insert(WebsocketConnection).values(user_id=user, **values), [_row(each) for each in opened]
+                )
+            if changed:
+                statement = (
+                    update(WebsocketConnection)
+                    .where(table.c.connection_id == bindparam("which"))
+                    .values({name: bindparam(name) for name in _CHANGING})
+                )
+                await connection.execute(statement, [_change(each) for each in changed])
+
+    async def end_orphans(self, node: str) -> int:
+        """Note the end of rows that a node left open when it died, at their last sign of life; return how many."""
+        statement = (
+            update(WebsocketConnection)
+            .where(WebsocketConnection.node == node, WebsocketConnection.disconnected_at.is_(None))
+            .values(disconnected_at=WebsocketConnection.last_activity)
+            .execution_options(synchronize_session=False)
+        )
+        async with self._database.write() as session:
+            result = await session.execute(statement)
+            return result.rowcount if isinstance(result, CursorResult) else 0
+
+    async def purge(self, before: float) -> int:
+        """Delete rows of connections that ended before the given time; return how many. Raises StoreError."""
+        statement = delete(WebsocketConnection).where(WebsocketConnection.disconnected_at < before)
+        async with self._database.write() as session:
+            result = await session.execute(statement)
+            return result.rowcount if isinstance(result, CursorResult) else 0
+
+    async def recent(self, *, limit: int = 100, user_id: int | None = None) -> list[ConnectionRecord]:
+        """Return the connections that began last, newest first. Raises StoreError."""
+        query = (
+            select(WebsocketConnection)
+            .order_by(WebsocketConnection.connected_at.desc(), WebsocketConnection.id.desc())
+            .limit(min(limit, READ_MAX))
+        )
+        if user_id is not None:
+            query = query.where(WebsocketConnection.user_id == user_id)
+        async with self._database.read() as session:
+            return [connection_record(row) for row in await session.scalars(query)]
+
+    async def count(self) -> int:
+        """Return how many rows there are. Raises StoreError."""
+        async with self._database.read() as session:
+            return (await session.scalar(select(func.count()).select_from(WebsocketConnection))) or 0
+
+
+_FIXED = ("connection_id", "node", "session_id", "ip_address", "user_agent", "path", "protocol", "connected_at")
+_WIDTH = {"node": 64, "session_id": 40, "ip_address": 64, "user_agent": 256, "path": 64, "protocol": 32}
+
+
+def _row(record: ConnectionRecord) -> Mapping[str, Any]:
+    row: dict[str, Any] = {name: getattr(record, name) for name in (*_FIXED, *_CHANGING)}
+    for name, width in _WIDTH.items():
+        if row[name] is not None:
+            # Postgres refuses NUL and what is too long; a header may hold either.
+            row[name] = "".join(char for char in row[name] if char.isprintable())[:width]
+    return {**row, "user": record.user_id}
+
+
+def _change(record: ConnectionRecord) -> Mapping[str, Any]:
+    return {**{name: getattr(record, name) for name in _CHANGING}, "which": record.connection_id}
