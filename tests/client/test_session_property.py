@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from hypothesis import given, settings
@@ -44,37 +45,66 @@ step = _steps(
 
 def drive(run: Run, script: list[tuple[str, Any]]) -> None:
     """Play a script of steps."""
-    ops = iter(range(1, 10_000))
     for name, value in script:
-        if name == "publish":
-            run.hub.publish(value)
-        elif name == "restart":
-            run.cut()
-            run.hub.restart()
-        elif name == "trim":
-            run.hub.trim(value, 1)
-        elif name in ("gap", "conflate"):
+        if name in ("gap", "conflate"):
             getattr(run.hub, name)(value)
         elif name in ("pause", "resume"):
             run.do(name, value)
-        elif name == "again":
-            run.do("unsubscribe", value)
-            run.do("subscribe", value, None, False)
-        elif name in ("repeat", "skip") and run.hub.wire is not None:
-            run.hub.wire.spoil(value, repeat=name == "repeat")
-        elif name == "lose" and run.hub.wire is not None and run.hub.wire.out:
-            # A proxy that loses a frame: the sequence has a hole.
-            run.hub.wire.out.popleft()
-            run.hub.wire.sequence += 1
-        elif name == "go":
-            run.wait(700)
-            run.open()
-            run.down(1)
-            if value % 3:
-                run.up(100)
-            run.down(value)
         elif name in ("down", "up", "wait", "cut"):
             getattr(run, name)(value)
+        else:
+            STEPS[name](run, value)
+
+
+def _again(run: Run, name: str) -> None:
+    run.do("unsubscribe", name)
+    run.do("subscribe", name, None, False)
+
+
+def _go(run: Run, count: int) -> None:
+    """The network is fine for a while."""
+    run.wait(700)
+    run.open()
+    run.down(1)
+    if count % 3:
+        run.up(100)
+    run.down(count)
+
+
+def _restart(run: Run, _: Any) -> None:
+    run.cut()
+    run.hub.restart()
+
+
+def _lose(run: Run, _: Any) -> None:
+    """A proxy loses a message: the sequence has a hole."""
+    if run.hub.wire is not None and run.hub.wire.out:
+        run.hub.wire.out.popleft()
+        run.hub.wire.sequence += 1
+
+
+def _spoil(run: Run, name: str, *, repeat: bool) -> None:
+    """The server says a message twice, or forgets it without a word."""
+    if run.hub.wire is not None:
+        run.hub.wire.spoil(name, repeat=repeat)
+
+
+def _request(run: Run, _: Any) -> None:
+    op = sum(entry["call"] == "request" for entry in run.recorder.steps) + 1
+    run.do("request", op, {"type": "publish", "room_id": "app:a", "data": 1})
+
+
+STEPS: dict[str, Callable[[Run, Any], object]] = {
+    "publish": lambda run, name: run.hub.publish(name),
+    "trim": lambda run, name: run.hub.trim(name, 1),
+    "restart": _restart,
+    "again": _again,
+    "go": _go,
+    "lose": _lose,
+    "repeat": lambda run, name: _spoil(run, name, repeat=True),
+    "skip": lambda run, name: _spoil(run, name, repeat=False),
+    "request": _request,
+}
 
 
 def check(run: Run, name: str) -> None:
@@ -124,8 +154,8 @@ def converged(run: Run, name: str) -> None:
         assert held == {key: offset for key, (offset, _) in room.newest.items()}
 
 
-@settings(max_examples=300, deadline=None)
-@given(script=st.lists(step, min_size=5, max_size=60), batch=st.booleans(), with_token=st.booleans())
+@settings(max_examples=200, deadline=None)
+@given(script=st.lists(step, min_size=25, max_size=80), batch=st.booleans(), with_token=st.booleans())
 def test_every_room_is_in_order_or_says_so(script: list[tuple[str, Any]], batch: bool, with_token: bool) -> None:
     """No interleaving of frames, cuts, gaps, restarts and server faults loses, doubles or reorders silently."""
     run = Run(ROOMS, batch=batch, with_token=with_token)
@@ -147,7 +177,7 @@ def test_every_room_is_in_order_or_says_so(script: list[tuple[str, Any]], batch:
 
 
 @settings(max_examples=50, deadline=None)
-@given(script=st.lists(step, max_size=40))
+@given(script=st.lists(step, min_size=10, max_size=60))
 def test_every_request_is_settled_once(script: list[tuple[str, Any]]) -> None:
     """A request ends with an answer or a named error, never with silence, and what failed as unsent was not sent."""
     run = Run(ROOMS, batch=True)

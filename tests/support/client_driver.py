@@ -18,28 +18,32 @@ from tidewire.client.session import Session
 from tidewire.core.protocol import BATCH, PLAIN, Since
 
 
+WORDS: dict[type, str] = {
+    ev.Connect: "connect",
+    ev.FetchToken: "fetch_token",
+    ev.Close: "close",
+    ev.RoomEntered: "room_entered",
+    ev.RoomEnded: "room_ended",
+    ev.Settle: "settle",
+    ev.Note: "note",
+}
+
+
 def canonical(action: ev.Action) -> dict[str, Any]:
     """Return an action as both clients write it in a case."""
     plain = msgspec.to_builtins
-    if isinstance(action, ev.Connect):
-        return {"do": "connect"}
-    if isinstance(action, ev.FetchToken):
-        return {"do": "fetch_token", "purpose": action.purpose}
+    if isinstance(action, ev.Link):
+        return _canonical_link(action)
     if isinstance(action, ev.Send):
         return {"do": "send", "message": json.loads(action.text)}
-    if isinstance(action, ev.Close):
-        return {"do": "close", "code": action.code, "reason": action.reason}
     if isinstance(action, ev.Deliver):
         name = type(action.event).__name__.lower()
         return {"do": "deliver", "event": {"event": name, **plain(action.event)}}
-    if isinstance(action, ev.RoomEntered):
-        return {"do": "room_entered", **plain(action)}
-    if isinstance(action, ev.RoomEnded):
-        return {"do": "room_ended", "room_id": action.room_id, "error": plain(action.error)}
-    if isinstance(action, ev.Settle):
-        return {"do": "settle", "op": action.op, "data": action.data, "error": plain(action.error)}
-    if isinstance(action, ev.Note):
-        return {"do": "note", "kind": action.kind, "fields": dict(action.fields)}
+    return {"do": WORDS[type(action)], **plain(action)}
+
+
+def _canonical_link(action: ev.Link) -> dict[str, Any]:
+    plain = msgspec.to_builtins
     link: dict[str, Any] = {"state": action.state}
     if action.state == "connected":
         link |= {"connection_id": action.connection_id, "user": plain(action.user)}
