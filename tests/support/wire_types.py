@@ -48,7 +48,10 @@ def typescript() -> str:
         parts.append(f"export const {const}_SHAPE: Shape = {shape};\n")
     names = {str(code): entry.name for code, entry in CLOSE_CODES.items()}
     meanings = {entry.name: [entry.meaning, entry.action] for entry in CLOSE_CODES.values()}
-    parts.append(f"/** Close code to its name. */\nexport const CLOSE_NAMES: Readonly<Record<number, string>> = {json.dumps(names)};\n")
+    parts.append(
+        "/** Close code to its name. */\n"
+        f"export const CLOSE_NAMES: Readonly<Record<number, string>> = {json.dumps(names)};\n"
+    )
     parts.append(
         "/** Name of a close code: what happened, what to do. */\n"
         f"export const CLOSE_SENTENCES: Readonly<Record<string, readonly [string, string]>> = {json.dumps(meanings)};\n"

@@ -76,7 +76,15 @@ export type Action =
   /** Close the socket and forget it. */
   | { readonly do: "close"; readonly code: number; readonly reason: string }
   | { readonly do: "deliver"; readonly event: RoomEvent }
-  | { readonly do: "room_entered"; readonly roomId: string; readonly recovered: boolean }
+  | {
+      readonly do: "room_entered";
+      readonly roomId: string;
+      /** Nothing was missed since the last message. */
+      readonly recovered: boolean;
+      /** The room's newest place; live messages come after it. */
+      readonly epoch: string;
+      readonly offset: number;
+    }
   /** The room will bring nothing more; without an error because the program left it. */
   | { readonly do: "room_ended"; readonly roomId: string; readonly error: Failure | null }
   /** A request is answered, or will never be. */

@@ -155,7 +155,8 @@ export class Rooms {
     const track = this.heard(answer.room_id);
     if (track?.phase !== "asked") return [];
     const events = track.subscribed(answer);
-    return [{ do: "room_entered", roomId: track.roomId, recovered: answer.recovered }, ...deliver(events)];
+    const { recovered, epoch, offset } = answer;
+    return [{ do: "room_entered", roomId: track.roomId, recovered, epoch, offset }, ...deliver(events)];
   }
 
   /** Applies a message of a room. */

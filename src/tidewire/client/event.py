@@ -135,10 +135,17 @@ class Deliver:
 
 @dataclass(frozen=True, slots=True)
 class RoomEntered:
-    """The server let us in (again); events of the room follow. ``recovered``: nothing was missed."""
+    """The server let us in (again); events of the room follow.
+
+    Attributes:
+        recovered: Nothing was missed since the last message.
+        epoch, offset: The room's newest place; live messages come after it.
+    """
 
     room_id: str
     recovered: bool
+    epoch: str
+    offset: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,7 +160,7 @@ class Rooms:
         if track is None or track.phase is not Phase.ASKED:
             return []
         events = track.subscribed(answer)
-        return [RoomEntered(answer.room_id, answer.recovered), *_deliver(events)]
+        return [RoomEntered(answer.room_id, answer.recovered, answer.epoch, answer.offset), *_deliver(events)]
 
     def message(self, room_id: str, body: Mapping[str, Json]) -> list[Action]:
         """Apply a message of a room. Raises FrameFault."""
