@@ -37,6 +37,8 @@ export interface DrawContext {
   /** Since when figures are old, Unix seconds; null while they are fresh. */
   staleSince: number | null;
   metric: string;
+  /** How many columns may still draw their charts in this frame; six charts at once would miss it. */
+  chartBudget: number;
 }
 
 export class ColumnView {
@@ -79,24 +81,30 @@ export class ColumnView {
 
   destroy(): void {
     for (const chart of this.charts) chart.destroy();
+    this.stream.destroy();
     this.root.remove();
   }
 
-  draw(dashboard: Dashboard, column: Column, context: DrawContext): void {
+  /** True if it is drawn completely; false if its charts wait for the next frame. */
+  draw(dashboard: Dashboard, column: Column, context: DrawContext): boolean {
     const line = column.line;
-    if (line === null) return;
+    if (line === null) return true;
     if (column.version.status !== this.drawn.status) {
       this.drawn.status = column.version.status;
       this.drawStatus(line);
     }
     this.drawTimes(column, line, context);
     this.drawFigures(column, line, context);
-    if (column.version.history !== this.drawn.history || context.metric !== this.drawn.metric) {
+    const chartsDue = column.version.history !== this.drawn.history || context.metric !== this.drawn.metric;
+    const chartsNow = chartsDue && context.chartBudget > 0;
+    if (chartsNow) {
+      context.chartBudget -= 1;
       this.drawn.history = column.version.history;
       this.drawn.metric = context.metric;
       this.drawCharts(column, context.metric);
     }
     this.stream.draw(dashboard, column, emptyText(dashboard, line, column));
+    return chartsNow || !chartsDue;
   }
 
   private drawStatus(line: LineHealth): void {

@@ -55,11 +55,7 @@ export function paletteItems(model: FeedModel, commands: FeedCommands): Item[] {
   const { state } = model;
   const kind = t("palette.kind.action");
   const items: Item[] = [
-    {
-      kind,
-      name: allPaused(state) ? t("view.resume_all") : t("view.pause_all"),
-      run: () => commands.togglePauseAll(),
-    },
+    { kind, name: allPaused(state) ? t("view.resume_all") : t("view.pause_all"), run: () => commands.togglePauseAll() },
     { kind, name: t("view.jump_all"), run: () => commands.jump(null) },
     { kind, name: t("view.clear_all"), run: () => commands.clearAll() },
     { kind, name: t("filter.title"), run: () => commands.focusFilter() },

@@ -141,7 +141,7 @@ export class FeedPage {
   }
 
   private notice(error: ErrorObject): void {
-    this.model.notices = addNotice(this.model.notices, error);
+    this.model.notices = addNotice(this.model.notices, error, Date.now() / 1000);
     this.loop.mark();
   }
 
@@ -162,7 +162,7 @@ export class FeedPage {
       retry: () => this.channel.open(),
       resumeFeed: () => void this.resumeFeed(),
       dismissNotice: (code) => {
-        this.model.notices = this.model.notices.filter((one) => one.code !== code);
+        this.model.notices = this.model.notices.filter((one) => one.error.code !== code);
         this.loop.mark();
       },
       dismissBusErrors: () => {

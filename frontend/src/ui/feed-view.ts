@@ -3,9 +3,9 @@
  * socket, and it decides nothing: what is pressed goes to the actions it is given.
  */
 import type { LinkState } from "../socket/admin-channel";
-import { type ErrorObject, UNASSIGNED } from "../socket/wire";
+import { UNASSIGNED } from "../socket/wire";
 import { type AlertInput, alerts, staleSince } from "../state/alerts";
-import { allPaused, type Dashboard, rate, sums } from "../state/dashboard";
+import { allPaused, type Dashboard, type Notice, rate, sums } from "../state/dashboard";
 import { worst } from "../state/line-badge";
 import { type BannerRuns, toBanner } from "./alert-banners";
 import { Banners } from "./banners";
@@ -22,7 +22,7 @@ export interface FeedModel {
   link: LinkState;
   /** Since when the page's own socket is down, Unix seconds. */
   downSince: number | null;
-  notices: ErrorObject[];
+  notices: Notice[];
   busErrorsSeen: number;
   /** What the second chart of every column shows. */
   metric: string;
@@ -68,11 +68,13 @@ export class FeedView {
   draw(): void {
     if (this.model.state.version.layout !== this.drawnLayout) this.layOut();
     const input = this.alertInput();
-    const context = { now: this.now(), staleSince: staleSince(input), metric: this.model.metric };
+    const context = { now: this.now(), staleSince: staleSince(input), metric: this.model.metric, chartBudget: 1 };
+    let complete = true;
     for (const [id, view] of this.columns) {
       const column = this.model.state.columns.get(id);
-      if (column !== undefined) view.draw(this.model.state, column, context);
+      if (column !== undefined) complete = view.draw(this.model.state, column, context) && complete;
     }
+    if (!complete) this.actions.redraw();
     this.drawUnassigned();
     this.drawSums(context.staleSince !== null);
     this.drawTools();
@@ -85,7 +87,7 @@ export class FeedView {
   private layOut(): void {
     this.drawnLayout = this.model.state.version.layout;
     const box = part(document, "columns");
-    const wanted = [...this.model.state.columns.keys()].filter((id) => id !== UNASSIGNED);
+    const wanted = [...this.model.state.columns.values()].filter((one) => one.line !== null).map((one) => one.id);
     if (wanted.length > 0) {
       for (const skeleton of box.querySelectorAll(".skeleton")) skeleton.remove();
       box.removeAttribute("aria-busy");

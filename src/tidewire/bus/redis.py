@@ -96,6 +96,8 @@ class RedisBus:
                 await self._publisher.drain()
             supervisor.cancel()
             await asyncio.gather(supervisor, return_exceptions=True)
+            if link is not None:
+                await link.discard()  # again: a supervisor cancelled before its first step has not done it
             self._listener.detach(discard=True)
             self._end("stopped", by_choice=True)
 
@@ -323,7 +325,10 @@ def _connection(address: Address, limits: BrokerLimits) -> AbstractConnection:
         "db": address.db,
         "username": address.username or None,
         "password": address.password or None,
-        "socket_timeout": limits.command_timeout_s,
+        # None, not a number: with one, redis-py wraps each write in asyncio.wait_for, which on Python 3.11 can swallow
+        # a cancellation that comes as the write completes. Deadlines and stop() would hang; ours are around every
+        # await.
+        "socket_timeout": None,
         "socket_connect_timeout": limits.connect_timeout_s,
         "retry": Retry(NoBackoff(), 0),
         "protocol": 2,

@@ -130,10 +130,12 @@ async def _prepare(settings: Settings, symbols: list[str]) -> None:
 @asynccontextmanager
 async def _simulator(key: str, *, rate: int, tickers: int, day_seconds: float) -> AsyncIterator[dict[str, Any]]:
     """Run ``tidewire simulate`` as a child; yield what it announced; end it afterwards."""
-    command = [sys.executable, "-m", "tidewire", "simulate", "--json", "--port", "0", "--key", key]
+    command = [sys.executable, "-m", "tidewire", "simulate", "--json", "--stop-on-eof", "--port", "0", "--key", key]
     command += ["--rate", str(rate), "--tickers", str(tickers), "--day-seconds", str(day_seconds)]
     command += ["--seed", str(SEED)]
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
     assert process.stdout is not None  # noqa: S101 - a pipe was asked for
     try:
         async with asyncio.timeout(START_TIMEOUT_S):

@@ -16,11 +16,11 @@ from tidewire.bus.base import Bus, Subscription
 from tidewire.core.clock import Clock
 from tidewire.core.feed_status import FEED_STATUS_CHANNEL
 from tidewire.core.market import TICK_CHANNEL
+from tidewire.core.watched_loop import WatchedLoop
 from tidewire.monitoring.bus_tick import Seen
 from tidewire.monitoring.feed_report import FeedReport
 from tidewire.monitoring.feed_view import FeedView
 from tidewire.monitoring.history import History, Series
-from tidewire.monitoring.watched_loop import WatchedLoop
 
 FLUSH_EVERY_S = 0.1
 # Ticks gathered for one flush (200,000 ticks/s); beyond it the watcher takes them early, nothing is lost.

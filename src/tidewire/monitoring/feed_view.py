@@ -11,9 +11,10 @@ from collections import OrderedDict, deque
 from collections.abc import Mapping, Sequence
 
 from tidewire.core.feed_status import FeedStatus
+from tidewire.core.loop_report import LoopReport
 from tidewire.monitoring.bus_errors import BusErrors
 from tidewire.monitoring.bus_tick import SYMBOL, UNASSIGNED, Malformed, Seen, decode_tick
-from tidewire.monitoring.feed_report import FeedReport, LoopReport, is_known_line, parse_status
+from tidewire.monitoring.feed_report import FeedReport, is_known_line, parse_status
 
 # Enough for every US stock and then some; the least recently traded is forgotten first.
 MAX_SYMBOLS = 20_000
