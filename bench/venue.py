@@ -1,4 +1,4 @@
-"""A venue for benchmarks: speaks the Massive handshake, sends trades at an exact rate, stamped with this machine's clock.
+"""A venue for benchmarks: Massive handshake, then trades at an exact rate, stamped with this machine's clock.
 
 It is leaner than ``tidewire simulate`` (no market, no faults), so that the load takes little of the machine that is
 measured. It must not know what is measured. As a program (``python -m bench.venue``) it prints its port, and serves

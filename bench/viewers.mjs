@@ -27,12 +27,12 @@ function open(url, cookie, first) {
   return new Promise((resolve, reject) => {
     const socket = io(`${url}/admin-ws`, {
       transports: ["websocket"],
-      extraHeaders: { Cookie: cookie },
+      extraHeaders: { Cookie: cookie, Origin: url },
       reconnection: false,
       forceNew: true,
     });
     socket.on("tick_batch", (batch) => receive(batch, first));
-    socket.on("connect_error", (error) => reject(error));
+    socket.on("connect_error", (error) => reject(new Error(error.message)));
     socket.on("connect", () => socket.emit("set_options", { batch: true }, () => resolve(socket)));
   });
 }
