@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import admin_cost, ingest, page_load, publish_to_page, status_api
-from bench.measure import Figure, Result, machine
+from bench.measure import Figure, Result, among_others, machine, wait_for_quiet
 
 BENCHMARKS: dict[str, Callable[[], Result]] = {
     "ingest": ingest.run,
@@ -31,6 +31,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of: {', '.join(BENCHMARKS)}; all by default")
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end instead of tables")
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="wait for a quiet machine, at most this long each",
+    )
     options = parser.parse_args(arguments)
     unknown = [name for name in options.names if name not in BENCHMARKS]
     if unknown:
@@ -43,8 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console.print(f"{facts['date']}, load average {facts['load_average']}\n")
     results = []
     for name in options.names or BENCHMARKS:
+        wait_for_quiet(options.wait)
         console.print(f"running {name} ...")
-        results.append(BENCHMARKS[name]())
+        results.append(among_others(BENCHMARKS[name]))
         console.print(table(results[-1]))
     missed = [figure for result in results for figure in result.figures if figure.missed_by]
     for figure in missed:
@@ -59,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def table(result: Result) -> Table:
     """Return the figures as a table, with the parameters below."""
     facts = ", ".join(f"{name} {value}" for name, value in result.parameters.items())
-    caption = f"{facts}; load average before: {result.load_before}"
+    caption = f"{facts}; cores taken by other programs meanwhile: {result.others_cores}"
     shown = Table(title=result.name, title_justify="left", caption=caption, caption_justify="left")
     for heading in ("figure", "value (runs)", "bar", "", "baseline of the same run", "ratio"):
         shown.add_column(heading, overflow="fold", justify="right" if heading in {"value (runs)", "ratio"} else "left")

@@ -12,11 +12,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from bench.measure import RUNS, Figure, Result, load_average, percentile, repeat
+from bench.measure import RUNS, Figure, Result, percentile, repeat
 from bench.stand import TICKERS_PER_LINE, Stand, stand
 from bench.venue import LINES
 from bench.watching import Viewers, viewers
-from tidewire.monitoring.feed_monitor import FLUSH_EVERY_S
+from tidewire.monitoring.viewer import FLUSH_EVERY_S
 
 RATES = (1_000, 5_000)
 ADMINS = 10
@@ -69,7 +69,6 @@ def measure_on(at: Stand, watching: Viewers, rate: int) -> tuple[Figure, ...]:
 
 def run() -> Result:
     """Measure three times at each rate, each rate on a platform of its own."""
-    load = load_average()
     figures: tuple[Figure, ...] = ()
     for rate in RATES:
         with stand(rate, "-m", "bench.probed_server") as at, viewers() as watching:
@@ -83,4 +82,4 @@ def run() -> Result:
         "runs": RUNS,
         "flush_every_s": FLUSH_EVERY_S,
     }
-    return Result("admin_cost", figures, parameters, load)
+    return Result("admin_cost", figures, parameters)

@@ -25,7 +25,7 @@ import uvloop
 from massive.websocket.models import Market, parse
 from picows import WSMsgType
 
-from bench.measure import RUNS, Figure, Result, load_average, repeat
+from bench.measure import RUNS, Figure, Result, repeat
 from bench.stand import program
 from bench.venue import LINES, Peer, serve, symbols, trade
 from tidewire.core.feed_status import FeedStatus
@@ -197,7 +197,6 @@ def measure() -> tuple[Figure, ...]:
 
 def run() -> Result:
     """Measure three times."""
-    load = load_average()
     return Result(
         "ingest",
         repeat(measure),
@@ -208,7 +207,6 @@ def run() -> Result:
             "ticks_per_run": TICKS,
             "runs": RUNS,
         },
-        load,
     )
 
 

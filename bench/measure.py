@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import platform
 import statistics
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -28,6 +29,8 @@ LIBRARIES = (
     "massive",
     "playwright",
 )
+QUIET_FOR_S = 5.0
+QUIET_CORES = 0.3
 _CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -91,14 +94,14 @@ class Result:
     """What one benchmark found.
 
     Attributes:
-        parameters: What it was run with: sizes, rates, durations; and facts that explain the figures.
-        load_before: One-minute load average of the machine just before, so that a crowded run can be told.
+        parameters: What it was run with: sizes, rates, durations.
+        others_cores: Cores that other programs kept busy meanwhile, on average; so that a crowded run can be told.
     """
 
     name: str
     figures: tuple[Figure, ...]
     parameters: dict[str, Any] = field(default_factory=dict)
-    load_before: float = 0.0
+    others_cores: float = 0.0
 
     def plain(self) -> dict[str, Any]:
         """Return the result for JSON."""
@@ -106,7 +109,7 @@ class Result:
             "name": self.name,
             "figures": [figure.plain() for figure in self.figures],
             "parameters": self.parameters,
-            "load_before": self.load_before,
+            "others_cores": self.others_cores,
         }
 
 
@@ -154,9 +157,34 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _CLOCK_TICKS
 
 
-def load_average() -> float:
-    """Return the machine's load average over the last minute."""
-    return round(os.getloadavg()[0], 2)
+def among_others(run: Callable[[], Result]) -> Result:
+    """Call ``run`` and note what other programs took of the machine meanwhile. Source: proc(5), /proc/stat."""
+    wall, everybody, ours = time.monotonic(), _busy_s(), _own_s()
+    result = run()
+    others = (_busy_s() - everybody) - (_own_s() - ours)
+    return replace(result, others_cores=round(max(0.0, others / (time.monotonic() - wall)), 2))
+
+
+def wait_for_quiet(limit_s: float) -> None:
+    """Return once the machine has been nearly idle for five seconds, or after ``limit_s``."""
+    until = time.monotonic() + limit_s
+    while time.monotonic() < until:
+        before = _busy_s()
+        time.sleep(QUIET_FOR_S)
+        if _busy_s() - before < QUIET_CORES * QUIET_FOR_S:
+            return
+
+
+def _busy_s() -> float:
+    """CPU seconds that the whole machine has worked: everything but idle and waiting for disks."""
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / _CLOCK_TICKS
+
+
+def _own_s() -> float:
+    """CPU seconds of this process and of its descendants that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def machine() -> dict[str, Any]:
@@ -169,7 +197,7 @@ def machine() -> dict[str, Any]:
         "kernel": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "libraries": {name: _version(name) for name in LIBRARIES},
-        "load_average": load_average(),
+        "load_average": round(os.getloadavg()[0], 2),
     }
 
 

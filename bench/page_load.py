@@ -12,7 +12,7 @@ from statistics import median as middle
 
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from bench.measure import RUNS, Figure, Result, load_average, repeat
+from bench.measure import RUNS, Figure, Result, repeat
 from bench.stand import TICKERS_PER_LINE, Stand, stand
 from bench.venue import LINES
 from bench.watching import chromium, logged_in
@@ -104,7 +104,6 @@ def measure_on(browser: Browser, at: Stand) -> tuple[Figure, ...]:
 
 def run() -> Result:
     """Measure three times, each with a fresh browser context."""
-    before = load_average()
     with stand(RATE) as at, chromium() as browser:
         figures = repeat(lambda: measure_on(browser, at))
     parameters = {
@@ -113,4 +112,4 @@ def run() -> Result:
         "loads_per_run": f"{LOADS} cold, {LOADS} warm (median)",
         "runs": RUNS,
     }
-    return Result("page_load", figures, parameters, before)
+    return Result("page_load", figures, parameters)

@@ -14,11 +14,11 @@ from typing import Any
 
 from playwright.sync_api import Page
 
-from bench.measure import RUNS, Figure, Result, cpu_seconds, load_average, percentile, repeat
+from bench.measure import RUNS, Figure, Result, cpu_seconds, percentile, repeat
 from bench.stand import TICKERS_PER_LINE, Stand, stand
 from bench.venue import LINES
 from bench.watching import Viewers, chromium, logged_in, viewers
-from tidewire.monitoring.feed_monitor import FLUSH_EVERY_S
+from tidewire.monitoring.viewer import FLUSH_EVERY_S
 
 RATE = 1_000
 WARM_UP_S = 5.0
@@ -86,7 +86,6 @@ def measure_on(page: Page, watching: Viewers, at: Stand) -> tuple[Figure, ...]:
 
 def run() -> Result:
     """Measure three times on one page."""
-    load = load_average()
     with stand(RATE) as at, viewers() as watching, chromium() as browser:
         context = logged_in(browser, at)
         context.add_init_script(LISTEN)
@@ -103,4 +102,4 @@ def run() -> Result:
         "runs": RUNS,
         "flush_every_s": FLUSH_EVERY_S,
     }
-    return Result("publish_to_page", figures, parameters, load)
+    return Result("publish_to_page", figures, parameters)

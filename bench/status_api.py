@@ -13,7 +13,7 @@ import random
 import time
 from urllib.parse import urlsplit
 
-from bench.measure import RUNS, Figure, Result, cpu_seconds, load_average, percentile, repeat
+from bench.measure import RUNS, Figure, Result, cpu_seconds, percentile, repeat
 from bench.stand import TICKERS_PER_LINE, Stand, stand
 from bench.venue import LINES
 
@@ -65,7 +65,6 @@ def measure_on(at: Stand) -> tuple[Figure, ...]:
 
 def run() -> Result:
     """Measure three times on one platform."""
-    load = load_average()
     with stand(RATE) as at:
         time.sleep(WARM_UP_S)
         figures = repeat(lambda: measure_on(at))
@@ -77,4 +76,4 @@ def run() -> Result:
         "warm_up_s": WARM_UP_S,
         "runs": RUNS,
     }
-    return Result("status_api", figures, parameters, load)
+    return Result("status_api", figures, parameters)
