@@ -24,6 +24,7 @@ from tidewire.bus.request import Requester
 from tidewire.core.clock import Clock
 from tidewire.core.feed_status import FEED_COMMAND_CHANNEL, FEED_REPLY_PREFIX, FeedCommand, FeedReply
 from tidewire.core.watched_loop import WatchedLoop
+from tidewire.market.routes import market_router
 from tidewire.monitoring.admin_namespace import AdminNamespace
 from tidewire.monitoring.feed_monitor import FeedMonitor
 from tidewire.monitoring.metrics import StatusCollector, new_registry
@@ -165,6 +166,7 @@ class WebSide:
         app = door.app
         app.include_router(health_router(checks, registry, Insiders(token)))
         app.include_router(monitoring_router(self.monitor))
+        app.include_router(market_router(self.hub_side.feeder.symbols))
         app.include_router(pages_router(templates, self._page_settings, csrf_token))
         app.router.routes.append(static_mount(templates))
         app.router.routes.append(Mount("/socket.io", app=sockets))

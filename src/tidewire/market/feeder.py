@@ -6,6 +6,7 @@ not know sessions or sockets. Overflow: of more symbols than ``MAX_SYMBOLS`` the
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
 
 from tidewire.accounts.grants import Address
@@ -67,6 +68,11 @@ class RoomFeeder:
             "forgotten": self.forgotten,
             "symbols": len(self._last),
         }
+
+    def symbols(self, prefix: str, limit: int) -> list[str]:
+        """Return at most ``limit`` known symbols that begin with ``prefix``, shortest first, then by name."""
+        found = (symbol for symbol in self._last if symbol.startswith(prefix))
+        return heapq.nsmallest(limit, found, key=lambda symbol: (len(symbol), symbol))
 
     def _receive(self, _: str, payloads: Sequence[bytes]) -> None:
         known, occupied = self._last, self._hub.occupied
