@@ -52,6 +52,7 @@ export default defineConfig({
         welcome: here("./src/pages/welcome.ts"),
         "admin-websockets": here("./src/pages/admin-websockets.ts"),
         "api-docs": here("./src/pages/api-docs.ts"),
+        streaming: here("./src/pages/streaming.ts"),
       },
     },
   },

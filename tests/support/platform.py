@@ -111,7 +111,8 @@ class Served:
 
     def tick(self, symbol: str, price: float, **more: Any) -> None:
         """Publish a tick on the bus, as the feed does."""
-        tick = Tick(symbol, price, 10.0, 1_700_000_000.0, "test", **more)
+        fields: dict[str, Any] = {"volume": 10.0, "timestamp": 1_700_000_000.0, "source": "test", **more}
+        tick = Tick(symbol, price, **fields)
         self.platform.bus.publish(TICK_CHANNEL, [msgspec.json.encode(tick)])
 
 

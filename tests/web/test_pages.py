@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import httpx2
 import pytest
@@ -56,7 +57,7 @@ async def client(door: Door) -> AsyncIterator[httpx2.AsyncClient]:
         yield found
 
 
-@pytest.mark.parametrize("path", ["/", "/admin/websockets", "/docs", "/openapi.json"])
+@pytest.mark.parametrize("path", ["/", "/admin/websockets", "/streaming", "/docs", "/openapi.json"])
 async def test_nobody_sees_a_page(client: httpx2.AsyncClient, path: str) -> None:
     """Without a session every page is refused."""
     assert (await client.get(path)).status_code == 401
@@ -69,17 +70,36 @@ async def test_the_feed_is_for_admins(door: Door, client: httpx2.AsyncClient) ->
         assert (await client.get("/admin/websockets")).status_code == expected
 
 
-async def test_the_start_page_leads_to_what_one_may_see(door: Door, client: httpx2.AsyncClient) -> None:
-    """An admin is led to the feed; a user is told what there is and whom to ask, and gets no dead link."""
-    door.who = principal(Role.ADMIN)
-    answer = await client.get("/")
-    assert answer.status_code == 303
-    assert answer.headers["location"] == "/admin/websockets"
+async def test_streaming_is_for_those_who_may_see_the_market(door: Door, client: httpx2.AsyncClient) -> None:
+    """The permission counts, not the role; the page begins with the server's time and leads back to itself."""
     door.who = principal(Role.USER)
+    answer = await client.get("/streaming")
+    assert answer.status_code == 200
+    assert re.search(r'data-server-time="\d+\.\d{3}"', answer.text)
+    assert 'href="/streaming" data-testid="nav-streaming" aria-current="page"' in answer.text
+    assert "Modelled path." in answer.text
+    door.who = replace(principal(Role.SUPER), permissions=frozenset())
+    assert (await client.get("/streaming")).status_code == 403
+    assert "nav-streaming" not in (await client.get("/admin/websockets")).text
+
+
+async def test_the_start_page_leads_to_what_one_may_see(door: Door, client: httpx2.AsyncClient) -> None:
+    """An admin is led to the feed, a user to the prices; who may see neither is told whom to ask."""
+    for role, expected in [
+        (Role.ADMIN, "/admin/websockets"),
+        (Role.MODERATOR, "/streaming"),
+        (Role.USER, "/streaming"),
+    ]:
+        door.who = principal(role)
+        answer = await client.get("/")
+        assert answer.status_code == 303
+        assert answer.headers["location"] == expected
+    door.who = replace(principal(Role.USER), permissions=frozenset())
     answer = await client.get("/")
     assert answer.status_code == 200
     assert "Ask an administrator" in answer.text
     assert "/admin/websockets" not in answer.text
+    assert "/streaming" not in answer.text
 
 
 async def test_the_feed_page_tells_its_context(door: Door, client: httpx2.AsyncClient) -> None:
@@ -97,10 +117,10 @@ async def test_the_feed_page_tells_its_context(door: Door, client: httpx2.AsyncC
         assert words in page
 
 
-@pytest.mark.parametrize("path", ["/admin/websockets", "/docs", "/"])
+@pytest.mark.parametrize("path", ["/admin/websockets", "/streaming", "/docs", "/"])
 async def test_pages_keep_the_strict_policy(door: Door, client: httpx2.AsyncClient, path: str) -> None:
     """No inline script, style or handler, no foreign address, and never kept by a cache."""
-    door.who = principal(Role.USER if path == "/" else Role.ADMIN)
+    door.who = replace(principal(Role.USER), permissions=frozenset()) if path == "/" else principal()
     answer = await client.get(path)
     assert answer.headers["cache-control"] == "no-store"
     assert not re.search(r"<script(?![^>]*\bsrc=)", answer.text)

@@ -56,6 +56,23 @@ export function price(value: Maybe): string {
   return Math.abs(value) < 1 ? finer.format(value) : cents.format(value);
 }
 
+const signedCents = new Intl.NumberFormat(language, {
+  minimumFractionDigits: 2,
+  maximumFractionDigits: 2,
+  signDisplay: "exceptZero",
+});
+const signedFiner = new Intl.NumberFormat(language, {
+  minimumFractionDigits: 4,
+  maximumFractionDigits: 4,
+  signDisplay: "exceptZero",
+});
+
+/** The difference of two prices, signed, as exact as prices of that level are quoted. */
+export function difference(value: Maybe, level: number): string {
+  if (!known(value)) return NONE;
+  return Math.abs(level) < 1 ? signedFiner.format(value) : signedCents.format(value);
+}
+
 export function percent(value: Maybe): string {
   return known(value) ? `${signed.format(value)} %` : NONE;
 }

@@ -1,11 +1,12 @@
-"""The pages a person opens: start, feed, API docs, and the built files they load. It must not know what is drawn
-on them, how somebody logged in, or where ticks come from.
+"""The pages a person opens: start, feed, streaming, API docs, and the built files they load.
 
-Login and logout belong to the security side; their templates lie beside the ones used here.
+It must not know what is drawn on them, how somebody logged in, or where ticks come from. Login and logout belong to
+the security side; their templates lie beside the ones used here.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike, stat_result
@@ -18,7 +19,7 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from tidewire.accounts.http import current_principal, require_role
+from tidewire.accounts.http import current_principal, require_permission, require_role
 from tidewire.accounts.model import Principal, Role
 from tidewire.web.templating import Templates
 
@@ -35,11 +36,13 @@ class PageSettings:
         demo: Whether to say that this is the demo.
         data_notice: A sentence on the origin of the data when it is not live ("real daily bars, modelled intraday
             path"); None when it is.
+        now: Tells the time, Unix seconds; pages that show ages begin with it.
     """
 
     node: str
     demo: bool = False
     data_notice: str | None = None
+    now: Callable[[], float] = time.time
 
 
 def pages_router(templates: Templates, settings: PageSettings, csrf_token: Callable[[Request], str]) -> APIRouter:
@@ -67,12 +70,28 @@ def pages_router(templates: Templates, settings: PageSettings, csrf_token: Calla
         """Lead to the best page for the principal; one who may see none is told whom to ask."""
         if principal.is_admin:
             return RedirectResponse("/admin/websockets", status_code=303)
+        if principal.can("market:view"):
+            return RedirectResponse("/streaming", status_code=303)
         return page(request, principal, "welcome.html", "welcome")
 
     @router.get("/admin/websockets")
     def feed(request: Request, principal: Annotated[Principal, Depends(require_role(Role.ADMIN))]) -> Response:
         """The feed page."""
         return page(request, principal, "admin_websockets.html", "feed", data_notice=settings.data_notice)
+
+    @router.get("/streaming")
+    def streaming(
+        request: Request, principal: Annotated[Principal, Depends(require_permission("market:view"))]
+    ) -> Response:
+        """The watch list."""
+        return page(
+            request,
+            principal,
+            "streaming.html",
+            "streaming",
+            data_notice=settings.data_notice,
+            server_time=f"{settings.now():.3f}",
+        )
 
     @router.get("/docs")
     def docs(request: Request, principal: Annotated[Principal, Depends(current_principal)]) -> Response:

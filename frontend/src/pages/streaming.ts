@@ -1,0 +1,6 @@
+/** The streaming page: a watch list over the hub. */
+import "../styles/app.scss";
+import "../styles/streaming.scss";
+import { StreamingPage } from "../ui/streaming-page";
+
+new StreamingPage().start();
