@@ -256,9 +256,9 @@ class Hub:
         """Replace the principal of each of a user's connections, and act on it at once; return how many."""
         return self._revise(self._board.registry.of_user(user_id), revise)
 
-    def revise_login(self, session_id: str, revise: Callable[[Principal], Principal]) -> int:
-        """Replace the principal of the connections that stand on one login; return how many."""
-        return self._revise(self._board.registry.of_login(session_id), revise)
+    def replace_login(self, principal: Principal) -> int:
+        """Set the principal of the connections that stand on its login; return how many."""
+        return self._revise(self._board.registry.of_login(principal.session_id), lambda _: principal)
 
     def principals(self) -> list[Principal]:
         """Return who is behind the living connections, one per login."""
@@ -273,6 +273,10 @@ class Hub:
         """Close all connections that stand on a login that has ended (4512)."""
         return self._end(self._board.registry.of_login(session_id), 4512)
 
+    def end_disabled(self, session_id: str) -> int:
+        """Close all connections that stand on a login whose user has been disabled (4511)."""
+        return self._end(self._board.registry.of_login(session_id), 4511)
+
     def force_disconnect(self, connection_id: str) -> int:
         """Close one connection because an administrator wants it (4503)."""
         session = self._board.registry.get(connection_id)
@@ -283,6 +287,11 @@ class Hub:
     def connections(self) -> list[ConnectionInfo]:
         """Return every living connection."""
         return [self._board.describe(session) for session in self._board.registry]
+
+    def connection(self, connection_id: str) -> ConnectionInfo | None:
+        """Return one living connection."""
+        session = self._board.registry.get(connection_id)
+        return None if session is None else self._board.describe(session)
 
     def recently_closed(self) -> list[ConnectionInfo]:
         """Return the last connections that ended, newest first."""
