@@ -117,7 +117,7 @@ class HubSide:
         self.feeder = RoomFeeder(bus, self.hub)
         self.api = RoomsApi(self.hub, ROOMS, self.keys, self.tokens, clock)
         self._jobs = [
-            WatchedLoop("logins", REVIEW_EVERY_S, self._review, clock),
+            WatchedLoop("logins", REVIEW_EVERY_S, self.review, clock),
             WatchedLoop("connection-log", FLUSH_EVERY_S, self.log.flush, clock),
             WatchedLoop("connection-purge", PURGE_EVERY_S, self.log.purge, clock),
         ]
@@ -190,7 +190,8 @@ class HubSide:
         await self.hub.stop()
         await self.log.flush()
 
-    async def _review(self) -> None:
+    async def review(self) -> None:
+        """Apply what another process has changed about the logins of living connections. Raises StoreError."""
         for change in await self.logins.review(self.hub.principals()):
             if change.principal is not None:
                 self.hub.replace_login(change.principal)

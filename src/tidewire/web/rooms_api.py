@@ -7,11 +7,11 @@ Source: contract.md section 6.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 
 from tidewire.accounts.api_keys import PREFIX, ApiKeys
 from tidewire.accounts.grants import Address, require_enter, require_publish, resolve
@@ -69,7 +69,7 @@ class PresenceAnswer(msgspec.Struct, frozen=True):
 
 _decode = msgspec.json.Decoder(PublishBody).decode
 _Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=KEY_MAX_CHARS)]
-_Caller = Callable[[Request], Awaitable[Principal]]
+_Limit = Annotated[int, Query(ge=1, le=HISTORY_MAX)]
 
 
 class RoomsApi:
@@ -95,30 +95,22 @@ class RoomsApi:
     def router(self) -> APIRouter:
         """Return the routes under /api/v1."""
         router = APIRouter(prefix="/api/v1", tags=["rooms"])
-        caller: _Caller = self._caller
-        with_key: _Caller = self._with_key
 
         @router.post("/connection-token", summary="A token for one WebSocket connection, valid for 60 s")
-        async def connection_token(principal: Annotated[Principal, Depends(caller)]) -> Response:
-            return self._issue(principal)
+        async def connection_token(request: Request) -> Response:
+            return self._issue(await self._caller(request))
 
         @router.post("/publish", summary="Send a message to a room (API key)", openapi_extra=_PUBLISH_DOC)
-        async def publish(
-            request: Request, principal: Annotated[Principal, Depends(with_key)], key: _Key = None
-        ) -> Response:
-            return self._publish(principal, await request.body(), key)
+        async def publish(request: Request, key: _Key = None) -> Response:
+            return self._publish(await self._with_key(request), await request.body(), key)
 
         @router.get("/rooms/{room_id}/history", summary="What a room remembers")
-        async def history(
-            room_id: str,
-            principal: Annotated[Principal, Depends(caller)],
-            limit: Annotated[int, Query(ge=1, le=HISTORY_MAX)] = 100,
-        ) -> Response:
-            return self._history(principal, room_id, limit)
+        async def history(request: Request, room_id: str, limit: _Limit = 100) -> Response:
+            return self._history(await self._caller(request), room_id, limit)
 
         @router.get("/rooms/{room_id}/presence", summary="Who is in a room")
-        async def presence(room_id: str, principal: Annotated[Principal, Depends(caller)]) -> Response:
-            return self._presence(principal, room_id)
+        async def presence(request: Request, room_id: str) -> Response:
+            return self._presence(await self._caller(request), room_id)
 
         return router
 
