@@ -198,6 +198,28 @@ async def test_a_message_that_is_never_finished_is_given_up(monkeypatch: pytest.
         await client.ended()
 
 
+async def test_a_failure_of_ours_closes_that_socket_alone(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """1011, logged and not taken for the peer's fault; the next client is served."""
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(server.hub, "open", broken)
+        async with upgraded(server.port, **BEARER) as client:
+            assert await client.close_code() == 1011
+            await client.ended()
+        patch.undo()
+        patch.setattr(server.hub, "receive", broken)
+        async with upgraded(server.port, **BEARER) as client:
+            client.say("ping")
+            assert await client.close_code() == 1011
+            await client.ended()
+    assert server.gateway.protocol_errors == 0
+    async with upgraded(server.port, **BEARER) as client:
+        await client.expect("connection")
+
+
 async def test_silence_and_the_dead_are_closed() -> None:
     """No credentials: 4105. No sign of life: 4004. A reader that answers pings stays."""
     async with running(make_hub(options=fast_options())) as server:

@@ -287,7 +287,10 @@ class Hub:
             outbox_bytes=board.budget.held_bytes,
             outbox_peak_bytes=board.budget.peak_bytes,
             tasks=board.tasks,
-            failures=dict(board.failures),
+            failures={
+                **board.failures,
+                **({"flush": board.rooms.failed_flushes} if board.rooms.failed_flushes else {}),
+            },
         )
 
     # ---- inside
