@@ -101,6 +101,7 @@ async def test_a_draining_node_refuses_newcomers(server: Running) -> None:
         await inside.expect("connection")
         drained = asyncio.create_task(server.hub.drain(0.05))
         assert await inside.close_code() == 4000
+        inside.send(frame(CLOSE, (4000).to_bytes(2, "big")))
         client.send(upgrade_request(**BEARER))
         reply = await client.answer()
         assert (reply.status, reply.headers["retry-after"]) == (503, "5")
