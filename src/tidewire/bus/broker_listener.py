@@ -144,10 +144,12 @@ class BrokerListener:
     def _confirm(self, message: object) -> None:
         """Take a pong or a confirmation: ``[kind, channel, count]``, or plain ``PONG`` while nothing is subscribed."""
         self._heard_at = self._clock.monotonic()
-        kind, channel = (message[0], message[1]) if isinstance(message, list) else (b"pong", b"")
-        if kind == b"pong":
+        if message == b"PONG" or message == [b"pong", b""]:
             self._ledger.confirm("ping", "", wanted=False)
             return
+        if not (isinstance(message, list) and len(message) == 3 and isinstance(message[1], bytes)):
+            raise _nonsense(message)
+        kind, channel = message[0], message[1]
         name = channel.decode("utf-8", "replace")
         if kind == b"unsubscribe":
             self._ledger.confirm("unsubscribe", name, wanted=False)
@@ -158,6 +160,8 @@ class BrokerListener:
                 for waiter in self._waiters.get(name, ()):
                     if not waiter.done():
                         waiter.set_result(None)
+        else:
+            raise _nonsense(message)
 
     def _gap(self, channel: str) -> None:
         self.gaps += 1
@@ -202,6 +206,10 @@ class BrokerSubscription:
         """Return once the broker has confirmed the channel. Raises BusError if it refuses or is silent."""
         if self._listener.open:
             await self._half.confirmed(self._listener.channel)
+
+
+def _nonsense(message: object) -> ConnectionError:
+    return ConnectionResetError(f"the server sent what was not asked for: {message!r:.100}")
 
 
 def _not_allowed(channel: str, reason: str) -> BusError:

@@ -288,9 +288,13 @@ class _Wire:
     async def read(self) -> object:
         try:
             # No limit of its own: the deadline is around the whole round trip, in the caller.
-            return await self._connection.read_response(disable_decoding=True, timeout=math.inf)
+            answer = await self._connection.read_response(disable_decoding=True, timeout=math.inf)
         except ResponseError as error:
             raise Refusal(str(error)) from error
+        # redis-py returns None for a socket's own ETIMEDOUT, at once and for ever; no command here is answered by nil.
+        if answer is None:
+            raise ConnectionResetError("the connection timed out, or the server does not speak the protocol")
+        return answer
 
     async def discard(self) -> None:
         # Aborted, not closed: close() waits until the write buffer is empty, which a frozen server never lets happen.
