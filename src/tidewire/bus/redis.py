@@ -273,9 +273,11 @@ class _Wire:
 
     def __init__(self, address: Address, limits: BrokerLimits) -> None:
         self._connection = _connection(address, limits)
+        self._transport: asyncio.WriteTransport | None = None
 
     async def connect(self) -> None:
         await self._connection.connect()  # type: ignore[no-untyped-call]
+        self._keep_transport()
         await self.write(encode_command(b"PING"))
         await self.read()
 
@@ -298,11 +300,17 @@ class _Wire:
 
     async def discard(self) -> None:
         # Aborted, not closed: close() waits until the write buffer is empty, which a frozen server never lets happen.
+        self._keep_transport()
+        if self._transport is not None:
+            self._transport.abort()
+        await self._connection.disconnect(nowait=True)
+
+    def _keep_transport(self) -> None:
+        """Remember the transport: redis-py forgets it on a failed or cancelled call, after a close() that may wait."""
         # redis-py has no public way to the transport.
         writer = self._connection._writer
         if writer is not None:
-            writer.transport.abort()
-        await self._connection.disconnect(nowait=True)
+            self._transport = writer.transport
 
 
 class _Link:
