@@ -21,7 +21,7 @@ from redis.asyncio import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 
 from tidewire.bus.address import Address, parse_address
 from tidewire.bus.base import BusStatus, GapNotice, Receive, StateNotice, Watch
@@ -80,7 +80,7 @@ class RedisBus:
                 return
             try:
                 link = await self._open()
-            except (RedisError, OSError) as error:
+            except (RedisError, OSError, Refusal) as error:
                 raise self._unreachable(error) from error
             self._attach(link, "")
             self._supervisor = asyncio.create_task(self._supervise(link), name="redis-bus")
@@ -269,6 +269,10 @@ class RedisBus:
         action = "Start the Redis or Valkey server, or correct TIDEWIRE_REDIS_URL (remove it for the in-process bus)."
         if isinstance(error, AuthenticationError):
             action = "Correct the user and password in TIDEWIRE_REDIS_URL."
+        elif isinstance(error, NoPermissionError | Refusal):
+            action = (
+                "Allow the Redis user +ping +select +client|setname +publish +subscribe +unsubscribe (ACL SETUSER)."
+            )
         return BusError(
             f"The Redis server at {self._address} cannot be used: {_words(error)}.",
             required_action=action,
