@@ -6,7 +6,6 @@ declare module "swagger-ui-dist/swagger-ui-bundle.js" {
     validatorUrl: null;
     deepLinking: boolean;
     docExpansion: "list" | "full" | "none";
-    onComplete: () => void;
   }
   const SwaggerUIBundle: (options: SwaggerOptions) => unknown;
   export default SwaggerUIBundle;

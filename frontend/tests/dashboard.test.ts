@@ -58,6 +58,14 @@ describe("columns", () => {
     expect([...state.columns.keys()]).toEqual(["connection_2", "connection_3"]);
   });
 
+  it("are laid out anew when a status names a connection whose ticks came before", () => {
+    applyTicks(state, [tick(1, { connection_id: "connection_9" })], 0);
+    const before = state.version.layout;
+    applyStatus(state, status({ connections: { connection_9: line() } }));
+    expect(state.version.layout).toBeGreaterThan(before);
+    expect(shown("connection_9")).toEqual([1]);
+  });
+
   it("has none for ticks of nobody while there are none", () => {
     applyMetrics(state, { [UNASSIGNED]: metric({ message_count: 0 }) });
     applyHistory(state, { t: 1, connections: { [UNASSIGNED]: point() } });

@@ -18,6 +18,16 @@ document.addEventListener("tidewire:theme", matchTheme);
 
 const target = find(document, "#swagger");
 
+/** Swagger UI leaves its head outside of every landmark and jumps a level of headings; screen readers go by both. */
+function mendLandmarks(): void {
+  for (const head of target.querySelectorAll(".information-container:not([role]), .scheme-container:not([role])")) {
+    head.setAttribute("role", "region");
+    head.setAttribute("aria-label", head.querySelector("h1, h2")?.textContent ?? document.title);
+  }
+  for (const heading of target.querySelectorAll("h3.opblock-tag:not([aria-level])"))
+    heading.setAttribute("aria-level", "2");
+}
+
 async function show(): Promise<void> {
   const [{ default: SwaggerUIBundle }, answer] = await Promise.all([
     import("swagger-ui-dist/swagger-ui-bundle.js"),
@@ -26,14 +36,14 @@ async function show(): Promise<void> {
   if (!answer.ok) throw new Error(`the API description was answered with ${answer.status}`);
   const spec: unknown = await answer.json();
   target.replaceChildren();
+  new MutationObserver(mendLandmarks).observe(target, { childList: true, subtree: true });
   SwaggerUIBundle({
     domNode: target,
     spec,
     validatorUrl: null,
-    deepLinking: true,
+    // Deep links would put a link inside each operation's button, which no screen reader can open.
+    deepLinking: false,
     docExpansion: "list",
-    // The page has its main landmark already; a second one confuses screen readers.
-    onComplete: () => target.querySelector("main")?.setAttribute("role", "group"),
   });
 }
 

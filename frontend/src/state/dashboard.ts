@@ -120,6 +120,8 @@ export function applyStatus(state: Dashboard, status: FeedStatus): void {
   state.status = status;
   for (const [id, line] of Object.entries(status.connections)) {
     const one = column(state, id);
+    // Ticks may have come before the status that names their connection; only now is there a column to show.
+    if (one.line === null) state.version.layout += 1;
     one.line = line;
     one.messages = line.message_count;
     one.errors = line.error_count;

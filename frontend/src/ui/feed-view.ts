@@ -87,7 +87,7 @@ export class FeedView {
   private layOut(): void {
     this.drawnLayout = this.model.state.version.layout;
     const box = part(document, "columns");
-    const wanted = [...this.model.state.columns.keys()].filter((id) => id !== UNASSIGNED);
+    const wanted = [...this.model.state.columns.values()].filter((one) => one.line !== null).map((one) => one.id);
     if (wanted.length > 0) {
       for (const skeleton of box.querySelectorAll(".skeleton")) skeleton.remove();
       box.removeAttribute("aria-busy");

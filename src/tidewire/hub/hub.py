@@ -96,10 +96,15 @@ class Hub:
         await self._board.stop()
 
     async def drain(self, window_s: float = 10.0) -> int:
-        """Stop accepting, tell everybody, and close with 4000 spread over the window; return how many there were."""
+        """Stop accepting, tell everybody, and close with 4000 spread over the window; return how many there were.
+
+        Takes the window and, if peers do not answer their close frames, at most the closing deadline more.
+        """
         self._draining = True
         board = self._board
         sessions = list(board.registry)
+        if not sessions:
+            return 0
         self._random.shuffle(sessions)
         for index, session in enumerate(sessions):
             hint = protocol.Connection(
@@ -117,6 +122,11 @@ class Hub:
             await self._clock.sleep(window_s / steps)
         for session in board.registry:
             board.close(session, 4000, reconnect_after_ms=self._random.randrange(1_000))
+        # A peer that is still reading what was written before its close frame must not see a cut connection.
+        for _ in range(round(self._options.timing.close_s / DRAIN_STEP_S) + 1):
+            if not len(board.registry):
+                break
+            await self._clock.sleep(DRAIN_STEP_S)
         return len(sessions)
 
     # ---- for the gateway
@@ -319,7 +329,10 @@ class Hub:
             outbox_bytes=board.budget.held_bytes,
             outbox_peak_bytes=board.budget.peak_bytes,
             tasks=board.tasks,
-            failures=dict(board.failures),
+            failures={
+                **board.failures,
+                **({"flush": board.rooms.failed_flushes} if board.rooms.failed_flushes else {}),
+            },
         )
 
     # ---- inside
