@@ -112,6 +112,23 @@ def wide(sockets: int) -> None:
     line("ratio of p99, hub / limit", hub["p99"] / limit["p99"], "x", "bar 1.3")
 
 
+def storm(sockets: int, missed: int) -> None:
+    """Everybody is cut at once, messages are published meanwhile, everybody comes back and resumes."""
+    print(f"\n{sockets} clients cut at once, {missed} messages missed, all reconnect and resume")
+    with pair("hub") as (server, load, port):
+        load.ask("connect", port=port, count=sockets, batch=True, raw=False)
+        load.ask("subscribe", room="app:x", rooms=1)
+        epoch, offset = server.ask("collect")["places"]["app:x0"]
+        load.ask("cut")
+        server.ask("publish", room="app:x", count=missed, rate=1_000)
+        back = load.ask("connect", port=port, count=sockets, batch=True, raw=False)
+        since = {"epoch": epoch, "offset": offset}
+        resumed = load.ask("subscribe", room="app:x", rooms=1, since=since, expect=missed)
+        line("resumed with everything that was missed, once", resumed["recovered"], "clients", f"bar {sockets}")
+        line("time to be connected again", back["wall_s"], "s")
+        line("time to have resumed after that", resumed["wall_s"], "s")
+
+
 def stream(sockets: int, rooms: int, rate: int, seconds: int, *, batch: bool, stalled: int = 0) -> dict[str, float]:
     """A steady stream; returns deliveries per second, latencies and the server's share of a core."""
     with pair("hub") as (server, load, port):
@@ -147,7 +164,7 @@ def show(what: str, found: dict[str, float], bar: str) -> None:
 def main() -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=("wide", "batch", "rooms", "stalled"))
+    parser.add_argument("--only", choices=("wide", "storm", "batch", "rooms", "stalled"))
     parser.add_argument("--sockets", type=int, default=EVERYBODY)
     parser.add_argument("--seconds", type=int, default=10)
     chosen = parser.parse_args()
@@ -155,6 +172,8 @@ def main() -> None:
     print(f"{machine}, load before the run {os.getloadavg()[0]:.1f}")
     if chosen.only in (None, "wide"):
         wide(chosen.sockets)
+    if chosen.only in (None, "storm"):
+        storm(chosen.sockets, 20)
     if chosen.only in (None, "batch"):
         found = stream(1_000, 1, 1_000, chosen.seconds, batch=True)
         show("1,000 sockets, one room, 1,000 messages/s, batch subprotocol", found, "bar 1,000,000")

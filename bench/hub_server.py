@@ -88,7 +88,8 @@ async def serve_hub() -> None:
 
         def say() -> dict[str, Any]:
             numbers = hub.statistics()
-            return {"connections": numbers.connections, "delivered": numbers.delivered}
+            places = {room.room_id: [room.epoch, room.offset] for room in hub.rooms() if room.room_id == "app:x0"}
+            return {"connections": numbers.connections, "delivered": numbers.delivered, "places": places}
 
         await obey(publish, say, port=server.port)
 

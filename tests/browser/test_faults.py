@@ -64,7 +64,9 @@ def test_a_silent_venue_is_told_apart_from_a_lost_one(broken: Demo, page: Page) 
     for number in (1, 2, 3):
         expect(column(page, number)).to_have_attribute("data-state", re.compile("^(stale|market_closed)$"))
         expect(column(page, number)).to_have_attribute("data-status", "connected")
-        expect(column(page, number).get_by_test_id("badge")).to_have_text(re.compile("Connected · (stale|market closed)"))
+        expect(column(page, number).get_by_test_id("badge")).to_have_text(
+            re.compile("Connected · (stale|market closed)")
+        )
     broken.press("unmute")
     expect(page.locator("[data-testid=column][data-state=live]")).to_have_count(3)
 

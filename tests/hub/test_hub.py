@@ -530,6 +530,7 @@ async def test_draining_tells_everybody_and_spreads_the_closes(stage: Stage) -> 
     for _ in range(10):
         closed.append(sum(c.socket.closed is not None for c in clients))
         await stage.clock.advance(1.0)
+    await stage.clock.advance(3.0)
     assert await draining == 40
     steps = [after - before for before, after in itertools.pairwise(closed)]
     assert max(steps) <= 6

@@ -7,11 +7,14 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.hub.conftest import Stage, turns
 from tests.support.admin import HandBus, tick_bytes
 from tidewire.core.market import TICK_CHANNEL
 from tidewire.market.feeder import RoomFeeder
+from tidewire.market.rules import START
 
 
 class Market:
@@ -120,12 +123,64 @@ async def test_malformed_messages_cost_themselves(market: Market) -> None:
     """What is not a tick is counted; the next tick arrives."""
     client = await market.stage.client("user-1")
     client.send("subscribe", room_id="market:AAPL")
+    market.tick("AAPL", 0.5)
     bad = [b"", b"[", b"{}", b'{"symbol":7}', json.dumps({"type": "market_tick", "symbol": "AAPL"}).encode()]
+    bad += [START + b"AAPL", START + b'AAPL"', START + b'AAPL","symbol":"MSFT","price":1}', START + b"AAPLx"]
     market.bus.publish(TICK_CHANNEL, bad)
     market.tick("AAPL", 1.0)
     await turns()
-    assert prices(client.read("tick")) == [1.0]
+    assert prices(client.read("tick")) == [0.5, 1.0]
     assert market.feeder.malformed == len(bad)
+
+
+async def test_a_symbol_that_was_forgotten_is_fed_again() -> None:
+    """Invented symbols may push a watched one out of the memory; its next tick still reaches those inside."""
+    market = Market(max_symbols=2)
+    await market.stage.hub.start()
+    market.feeder.start()
+    client = await market.stage.client("user-1")
+    client.send("subscribe", room_id="market:AAPL")
+    market.tick("AAPL", 1.0)
+    for n in range(5):
+        market.tick(f"S{n}", 1.0)
+    market.tick("AAPL", 2.0)
+    await turns()
+    assert prices(client.read("tick")) == [1.0, 2.0]
+    market.feeder.stop()
+    await market.stage.hub.stop()
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from(["enter 1", "leave 1", "enter 2", "leave 2", "tick", "other", "bad"]), max_size=25))
+async def test_whoever_is_inside_knows_the_newest_tick(steps: list[str]) -> None:
+    """Any order of coming, going and ticks: the last tick that a member has is the last one there was."""
+    market = Market()
+    market.feeder.start()
+    clients = {name: await market.stage.client(f"user-{name}") for name in ("1", "2")}
+    inside: set[str] = set()
+    seen: dict[str, float] = {}
+    newest = 0.0
+    for step in steps:
+        word, _, name = step.partition(" ")
+        if word == "tick":
+            newest += 1.0
+            market.tick("AAPL", newest)
+        elif word == "other":
+            market.tick("MSFT", 1.0)
+        elif word == "bad" and inside:
+            market.bus.publish(TICK_CHANNEL, [START + b'AAPL","price":-1}'])
+        elif word == "enter":
+            inside.add(name)
+            clients[name].send("subscribe", room_id="market:AAPL")
+        elif name in inside:
+            inside.discard(name)
+            clients[name].send("unsubscribe", room_id="market:AAPL")
+        await turns(2)
+        for number, client in clients.items():
+            for price in prices(client.read("tick")):
+                seen[number] = price
+        assert all(seen.get(number, 0.0) == newest for number in inside)
+    market.feeder.stop()
 
 
 async def test_invented_symbols_do_not_fill_the_memory() -> None:

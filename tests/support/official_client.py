@@ -52,9 +52,17 @@ class OfficialClient:
             self._unseen.append(happening)
         raise AssertionError(f"the client ended without {kind}; so far: {self.happenings}")
 
-    async def connect(self, url: str, *, cookie: str | None, transports: list[str] | None = None) -> None:
-        """Begin to connect."""
-        headers = {} if cookie is None else {"Cookie": f"session={cookie}"}
+    async def connect(
+        self,
+        url: str,
+        *,
+        cookie: str | None = None,
+        transports: list[str] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        """Begin to connect, with the scripted admin's ``cookie`` or with ``headers`` of one's own."""
+        if headers is None:
+            headers = {} if cookie is None else {"Cookie": f"session={cookie}"}
         await self.tell(op="connect", url=f"{url}/admin-ws", headers=headers, transports=transports or ["websocket"])
 
     async def ask(self, event: str, *args: object) -> Any:

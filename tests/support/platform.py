@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import functools
 import json
+import tempfile
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +25,8 @@ from tidewire.app.platform import Platform
 from tidewire.app.web_side import WebSide
 from tidewire.core.market import TICK_CHANNEL, Tick
 from tidewire.settings import Settings, load_settings
+from tidewire.store import migrate
+from tidewire.store.database import Database
 
 PASSWORD = "four unrelated words"
 USERS = {"ada": "admin", "bob": "user", "mod": "moderator"}
@@ -116,17 +122,38 @@ class Served:
         self.platform.bus.publish(TICK_CHANNEL, [msgspec.json.encode(tick)])
 
 
+async def _prepare(path: Path) -> None:
+    """Make a migrated database with the users."""
+    url = f"sqlite:///{path}"
+    await migrate.upgrade(url)
+    database = Database(url)
+    accounts = Accounts(database, secret_key=SECRET, passwords=cheap_passwords())
+    for username, role in USERS.items():
+        await accounts.create_user(username, PASSWORD, role)
+    await database.stop()
+
+
+@functools.cache
+def _template() -> bytes:
+    """A database with the users, made once per run: migrating costs more than all else in a start."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "template.db"
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(asyncio.run, _prepare(path)).result()
+        return path.read_bytes()
+
+
 @contextlib.asynccontextmanager
 async def served(folder: Path, **settings: Any) -> AsyncIterator[Served]:
     """Run the web side of a process with three users logged in."""
+    (folder / "tidewire.db").write_bytes(_template())
     platform = Platform(settings_for(folder, **settings), with_feed=False)
     await platform.start()
     try:
         made = Served(platform)
         # Real argon2id would cost a second per test.
         made.accounts._passwords = cheap_passwords()
-        for username, role in USERS.items():
-            await made.accounts.create_user(username, PASSWORD, role)
+        for username in USERS:
             await made.log_in(username)
         yield made
     finally:

@@ -101,6 +101,7 @@ async def test_a_draining_node_refuses_newcomers(server: Running) -> None:
         await inside.expect("connection")
         drained = asyncio.create_task(server.hub.drain(0.05))
         assert await inside.close_code() == 4000
+        inside.send(frame(CLOSE, (4000).to_bytes(2, "big")))
         client.send(upgrade_request(**BEARER))
         reply = await client.answer()
         assert (reply.status, reply.headers["retry-after"]) == (503, "5")
@@ -196,6 +197,28 @@ async def test_a_message_that_is_never_finished_is_given_up(monkeypatch: pytest.
         client.send(frame(TEXT, b"{", fin=False) + frame(PING, b"x"))
         assert await client.close_code() == 1008
         await client.ended()
+
+
+async def test_a_failure_of_ours_closes_that_socket_alone(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """1011, logged and not taken for the peer's fault; the next client is served."""
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(server.hub, "open", broken)
+        async with upgraded(server.port, **BEARER) as client:
+            assert await client.close_code() == 1011
+            await client.ended()
+        patch.undo()
+        patch.setattr(server.hub, "receive", broken)
+        async with upgraded(server.port, **BEARER) as client:
+            client.say("ping")
+            assert await client.close_code() == 1011
+            await client.ended()
+    assert server.gateway.protocol_errors == 0
+    async with upgraded(server.port, **BEARER) as client:
+        await client.expect("connection")
 
 
 async def test_silence_and_the_dead_are_closed() -> None:

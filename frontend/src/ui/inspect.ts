@@ -49,8 +49,10 @@ export class InspectDialog {
     text("inspect-symbol", found.tick.symbol);
     text("inspect-price", price(found.tick.price));
     text("inspect-origin", word("inspect.origin", found.origin));
-    const valid = found.verdict === "valid";
-    text("inspect-verdict", valid ? t("inspect.valid") : t("inspect.invalid", { verdict: found.verdict }));
+    // "valid", or "valid (the last of 2 events ...)", or what is wrong.
+    const valid = found.verdict.startsWith("valid");
+    const note = found.verdict.slice("valid".length);
+    text("inspect-verdict", valid ? t("inspect.valid") + note : t("inspect.invalid", { verdict: found.verdict }));
     setAttribute(part(this.dialog, "inspect-verdict"), "data-tone", valid ? "ok" : "error");
     text("inspect-decoded", found.decoded === null ? t("inspect.not_decoded") : pretty(found.decoded));
     text("inspect-event", found.event_raw === null ? t("inspect.no_event") : found.event_raw);

@@ -1,30 +1,48 @@
-"""The hub's part of the web side: rooms and their rules, the gateway, what feeds rooms and what ends logins.
+"""The hub's part of the web side: rooms, routes and jobs around it, who may come in, and how it ends.
 
-It must not hold logic of its own. A feature that brings rooms adds a line to ``ROOMS``; one that brings loops, to
-``_jobs``.
+It must not hold logic of its own. A feature that brings rooms adds a line to ``ROOMS``, its messages to ``MESSAGES``,
+its loops to ``_jobs`` and its routes to ``routes``.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import get_args
 
+import msgspec
+from fastapi import APIRouter
+
+from tidewire import __version__
+from tidewire.accounts.api_keys import LOGIN_PREFIX, ApiKeys
+from tidewire.accounts.authentication import Authentication
+from tidewire.accounts.logins import Logins
 from tidewire.accounts.model import Principal, User
 from tidewire.accounts.permissions import effective_permissions
 from tidewire.accounts.service import Accounts
+from tidewire.accounts.tokens import ConnectionTokens
+from tidewire.app.used_tokens import UsedTokens
 from tidewire.bus.base import Bus
+from tidewire.core import protocol
 from tidewire.core.clock import Clock
-from tidewire.hub.door import Authenticate
+from tidewire.core.errors import Unavailable
+from tidewire.core.watched_loop import WatchedLoop
 from tidewire.hub.hub import Hub
 from tidewire.hub.room import RoomRules
 from tidewire.hub.switchboard import HubOptions
 from tidewire.market import rules as market
 from tidewire.market.feeder import RoomFeeder
+from tidewire.monitoring.connection_log import FLUSH_EVERY_S, ConnectionLog
+from tidewire.monitoring.hub_metrics import HubCollector
 from tidewire.settings import Settings
+from tidewire.store.connections import Connections
+from tidewire.store.database import Database
+from tidewire.web.asyncapi import asyncapi_document
 from tidewire.web.gateway import Gateway, connection_cap
 from tidewire.web.handshake import Policy
 from tidewire.web.http_protocol import Doorkeeper
+from tidewire.web.rooms_api import RoomsApi
 from tidewire.web.session import SESSION_COOKIE
 from tidewire.web.websocket_protocol import HardenedWebSocketProtocol
 
@@ -36,6 +54,15 @@ ROOMS: dict[str, RoomRules] = {
     "public": RoomRules(presence=True),
 }
 
+# What is said on the socket: (by clients, by the server), for /asyncapi.json.
+MESSAGES: tuple[tuple[type[msgspec.Struct], ...], tuple[type[msgspec.Struct], ...]] = (
+    protocol.CLIENT_TYPES,
+    (*get_args(protocol.ServerMessage), market.TickMessage),
+)
+
+# A change made by another process (the command line, another node) is noticed after this at most.
+REVIEW_EVERY_S = 5.0
+PURGE_EVERY_S = 3_600.0
 # A drain of few clients need not take long: twenty a second are no storm for whoever takes them over.
 DRAIN_PER_CLIENT_S = 0.05
 # reliability.md bar R9 allows 30 s for the whole end and 15 % of the clients in any second.
@@ -48,6 +75,7 @@ class HubSide:
     """The hub and everything around it that lives and dies with it. Make it on the running loop.
 
     Args:
+        secret_key: Signs connection tokens and keys the digests of API keys.
         origin_allowed: Whether pages of an origin may connect.
     """
 
@@ -55,20 +83,30 @@ class HubSide:
         self,
         settings: Settings,
         bus: Bus,
+        database: Database,
         accounts: Accounts,
         clock: Clock,
         *,
-        authenticate: Authenticate,
+        secret_key: str,
         origin_allowed: Callable[[str], bool],
     ) -> None:
         self._accounts = accounts
         self._clock = clock
+        self.keys = ApiKeys(database, secret_key=secret_key, clock=clock)
+        self._used = UsedTokens(bus)
+        self.tokens = ConnectionTokens(secret_key, clock, announce=self._used.announce)
+        self.logins = Logins(database, clock, accounts.sessions.rules)
+        self.log = ConnectionLog(
+            Connections(database), clock, node=settings.node_name, look_up=lambda which: self.hub.connection(which)
+        )
         self.hub = Hub(
             clock=clock,
             scheduler=asyncio.get_running_loop(),
-            authenticate=authenticate,
+            authenticate=Authentication(accounts, self.keys, self.tokens, self.logins).of_credential,
             rules=ROOMS,
             options=HubOptions(allow_anonymous=settings.allow_anonymous),
+            opened=self.log.opened,
+            closed=self.log.closed,
         )
         policy = Policy(
             origin_allowed=origin_allowed, cookie_name=SESSION_COOKIE, trusted_proxies=settings.trusted_proxies
@@ -77,16 +115,61 @@ class HubSide:
         self.gateway = Gateway(self.hub, policy, HardenedWebSocketProtocol, max_connections=cap)
         self.doorkeeper = Doorkeeper(cap, self.hub.connection_count)
         self.feeder = RoomFeeder(bus, self.hub)
+        self.api = RoomsApi(self.hub, ROOMS, self.keys, self.tokens, clock)
+        self._jobs = [
+            WatchedLoop("logins", REVIEW_EVERY_S, self.review, clock),
+            WatchedLoop("connection-log", FLUSH_EVERY_S, self.log.flush, clock),
+            WatchedLoop("connection-purge", PURGE_EVERY_S, self.log.purge, clock),
+        ]
         self._listening: list[Callable[[], None]] = []
 
+    def routes(self) -> list[APIRouter]:
+        """Return the HTTP routes."""
+        return [self.api.router()]
+
+    def asyncapi(self) -> Mapping[str, object]:
+        """Return the document of the messages."""
+        client, server = MESSAGES
+        return asyncapi_document(version=__version__, client=client, server=server, paths=self.gateway.policy.paths)
+
+    def collector(self) -> HubCollector:
+        """Return the metrics."""
+        return HubCollector(
+            statistics=self.hub.statistics,
+            refused=lambda: self.gateway.refused,
+            counters={
+                "hub_protocol_errors": lambda: self.gateway.protocol_errors,
+                "http_late": lambda: self.doorkeeper.late,
+                "http_refused": lambda: self.doorkeeper.refused,
+                "http_oversized": lambda: self.doorkeeper.oversized,
+                "api_published": lambda: self.api.published,
+            },
+            groups={
+                "market_rooms": self.feeder.statistics,
+                "connection_log": self.log.statistics,
+                "connection_tokens": self.tokens.statistics,
+                "rooms_api": self.api.statistics,
+            },
+        )
+
+    async def ready(self) -> float:
+        """Pass while new clients are welcome. Raises Unavailable while the process is ending."""
+        if not self.hub.accepting:
+            raise Unavailable("This node is being shut down.", required_action="Use another node.", code="draining")
+        return 0.0
+
     async def start(self) -> None:
-        """Keep time, feed rooms, and listen to what accounts say."""
+        """Keep time, feed rooms, and listen to what accounts say. Raises StoreError."""
+        await self.log.start()
         await self.hub.start()
+        self._used.start(self.tokens)
         self.feeder.start()
         self._listening = [
             self._accounts.on_changed(self._user_changed),
             self._accounts.on_revoked(self._login_ended),
         ]
+        for job in self._jobs:
+            job.start()
 
     async def drain(self) -> None:
         """Send every client away kindly, in bounded time."""
@@ -96,12 +179,26 @@ class HubSide:
             await self._clock.sleep(0.02)
 
     async def stop(self) -> None:
-        """End what is left. Idempotent."""
+        """End what is left, and write down who was there. Idempotent."""
+        for job in self._jobs:
+            await job.stop()
         for end in self._listening:
             end()
         self._listening = []
         self.feeder.stop()
+        self._used.stop()
         await self.hub.stop()
+        await self.log.flush()
+
+    async def review(self) -> None:
+        """Apply what another process has changed about the logins of living connections. Raises StoreError."""
+        for change in await self.logins.review(self.hub.principals()):
+            if change.principal is not None:
+                self.hub.replace_login(change.principal)
+            elif change.disabled:
+                self.hub.end_disabled(change.session_id)
+            else:
+                self.hub.end_login(change.session_id)
 
     def _login_ended(self, session_id: str) -> None:
         self.hub.end_login(session_id)
@@ -113,6 +210,13 @@ class HubSide:
         permissions = effective_permissions(user)
 
         def revise(principal: Principal) -> Principal:
+            if principal.session_id.startswith(LOGIN_PREFIX):
+                # What the key's own list allows is in the database; until the review has read it, a key only loses.
+                return replace(
+                    principal,
+                    role=min(principal.role, user.role),
+                    permissions=principal.permissions & permissions,
+                )
             return replace(principal, username=user.username, role=user.role, permissions=permissions)
 
         self.hub.revise_user(user.id, revise)

@@ -15,7 +15,6 @@ from starlette.requests import Request
 from starlette.routing import Mount
 
 from tidewire import __version__
-from tidewire.accounts.credential import Credential
 from tidewire.accounts.model import Principal
 from tidewire.accounts.service import Accounts
 from tidewire.app.hub_side import HubSide
@@ -82,9 +81,10 @@ class WebSide:
         self.hub_side = HubSide(
             settings,
             bus,
+            database,
             self.accounts,
             clock,
-            authenticate=self._authenticate_socket,
+            secret_key=secret_key,
             origin_allowed=self._origin_allowed,
         )
         self.server = WebServer(
@@ -158,7 +158,8 @@ class WebSide:
                 gauges=self._gauges,
             )
         )
-        checks = {"database": self._database.ping, "bus": self._bus.ping}
+        registry.register(self.hub_side.collector())
+        checks = {"database": self._database.ping, "bus": self._bus.ping, "hub": self.hub_side.ready}
 
         def csrf_token(request: Request) -> str:
             return door.csrf.token(request.state.principal.session_id)
@@ -167,7 +168,9 @@ class WebSide:
         app.include_router(health_router(checks, registry, Insiders(token)))
         app.include_router(monitoring_router(self.monitor))
         app.include_router(market_router(self.hub_side.feeder.symbols))
-        app.include_router(pages_router(templates, self._page_settings, csrf_token))
+        for router in self.hub_side.routes():
+            app.include_router(router)
+        app.include_router(pages_router(templates, self._page_settings, csrf_token, self.hub_side.asyncapi()))
         app.router.routes.append(static_mount(templates))
         app.router.routes.append(Mount("/socket.io", app=sockets))
         return app
@@ -182,11 +185,6 @@ class WebSide:
     async def _authenticate(self, scope: MutableMapping[str, Any]) -> Principal | None:
         token = session_token_from_scope(scope)
         return None if token is None else await self.accounts.load_session(token)
-
-    async def _authenticate_socket(self, credential: Credential) -> Principal | None:
-        if credential.kind == "cookie":
-            return await self.accounts.load_session(credential.secret)
-        return None
 
     def _origin_allowed(self, origin: str) -> bool:
         return self._rules is not None and self._rules.origin_allowed(origin)

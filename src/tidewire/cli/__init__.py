@@ -10,7 +10,7 @@ import sys
 import typer
 
 from tidewire import __version__
-from tidewire.cli import check, demo, serve, simulate, universes, users
+from tidewire.cli import check, demo, serve, simulate, tokens, universes, users
 from tidewire.cli.output import complain
 from tidewire.core.errors import TidewireError
 
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 app.add_typer(users.app, name="user")
 app.add_typer(universes.app, name="universe")
+app.add_typer(tokens.app, name="token")
 app.command("check-config")(check.check_config)
 app.command("serve")(serve.serve)
 app.command("feed")(serve.feed)

@@ -96,10 +96,15 @@ class Hub:
         await self._board.stop()
 
     async def drain(self, window_s: float = 10.0) -> int:
-        """Stop accepting, tell everybody, and close with 4000 spread over the window; return how many there were."""
+        """Stop accepting, tell everybody, and close with 4000 spread over the window; return how many there were.
+
+        Takes the window and, if peers do not answer their close frames, at most the closing deadline more.
+        """
         self._draining = True
         board = self._board
         sessions = list(board.registry)
+        if not sessions:
+            return 0
         self._random.shuffle(sessions)
         for index, session in enumerate(sessions):
             hint = protocol.Connection(
@@ -117,6 +122,11 @@ class Hub:
             await self._clock.sleep(window_s / steps)
         for session in board.registry:
             board.close(session, 4000, reconnect_after_ms=self._random.randrange(1_000))
+        # A peer that is still reading what was written before its close frame must not see a cut connection.
+        for _ in range(round(self._options.timing.close_s / DRAIN_STEP_S) + 1):
+            if not len(board.registry):
+                break
+            await self._clock.sleep(DRAIN_STEP_S)
         return len(sessions)
 
     # ---- for the gateway
@@ -256,9 +266,9 @@ class Hub:
         """Replace the principal of each of a user's connections, and act on it at once; return how many."""
         return self._revise(self._board.registry.of_user(user_id), revise)
 
-    def revise_login(self, session_id: str, revise: Callable[[Principal], Principal]) -> int:
-        """Replace the principal of the connections that stand on one login; return how many."""
-        return self._revise(self._board.registry.of_login(session_id), revise)
+    def replace_login(self, principal: Principal) -> int:
+        """Set the principal of the connections that stand on its login; return how many."""
+        return self._revise(self._board.registry.of_login(principal.session_id), lambda _: principal)
 
     def principals(self) -> list[Principal]:
         """Return who is behind the living connections, one per login."""
@@ -273,6 +283,10 @@ class Hub:
         """Close all connections that stand on a login that has ended (4512)."""
         return self._end(self._board.registry.of_login(session_id), 4512)
 
+    def end_disabled(self, session_id: str) -> int:
+        """Close all connections that stand on a login whose user has been disabled (4511)."""
+        return self._end(self._board.registry.of_login(session_id), 4511)
+
     def force_disconnect(self, connection_id: str) -> int:
         """Close one connection because an administrator wants it (4503)."""
         session = self._board.registry.get(connection_id)
@@ -283,6 +297,11 @@ class Hub:
     def connections(self) -> list[ConnectionInfo]:
         """Return every living connection."""
         return [self._board.describe(session) for session in self._board.registry]
+
+    def connection(self, connection_id: str) -> ConnectionInfo | None:
+        """Return one living connection."""
+        session = self._board.registry.get(connection_id)
+        return None if session is None else self._board.describe(session)
 
     def recently_closed(self) -> list[ConnectionInfo]:
         """Return the last connections that ended, newest first."""
@@ -310,7 +329,10 @@ class Hub:
             outbox_bytes=board.budget.held_bytes,
             outbox_peak_bytes=board.budget.peak_bytes,
             tasks=board.tasks,
-            failures=dict(board.failures),
+            failures={
+                **board.failures,
+                **({"flush": board.rooms.failed_flushes} if board.rooms.failed_flushes else {}),
+            },
         )
 
     # ---- inside

@@ -13,20 +13,28 @@ from tidewire.accounts.grants import Address
 from tidewire.bus.base import Bus, Subscription
 from tidewire.core.market import TICK_CHANNEL
 from tidewire.hub.hub import Hub
-from tidewire.market.rules import KIND, PREFIX, symbol_of, tick_body
+from tidewire.market.rules import KIND, PREFIX, START, symbol_of, tick_body
 
 # Every listed US security is about 12,000; other programs may invent symbols without end.
 MAX_SYMBOLS = 50_000
 
 
 class _Last:
-    """The newest message of one symbol, and whether its room has it."""
+    """The newest message of one symbol.
 
-    __slots__ = ("payload", "shown")
+    Attributes:
+        shown: Whether its room has it.
+        watched: Whether somebody may be in the room; False is certain.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("payload", "room_id", "shown", "symbol", "watched")
+
+    def __init__(self, symbol: str, watched: bool) -> None:
+        self.symbol = symbol
+        self.room_id = PREFIX + symbol
         self.payload = b""
         self.shown = False
+        self.watched = watched
 
 
 class RoomFeeder:
@@ -41,7 +49,7 @@ class RoomFeeder:
         self._bus = bus
         self._hub = hub
         self._max_symbols = max_symbols
-        self._last: dict[str, _Last] = {}
+        self._known: dict[bytes, _Last] = {}
         self._subscription: Subscription | None = None
         self.fed = 0
         self.malformed = 0
@@ -66,7 +74,7 @@ class RoomFeeder:
             "fed": self.fed,
             "malformed": self.malformed,
             "forgotten": self.forgotten,
-            "symbols": len(self._last),
+            "symbols": len(self._known),
         }
 
     def symbols(self, prefix: str, limit: int) -> list[str]:
@@ -75,39 +83,56 @@ class RoomFeeder:
         return heapq.nsmallest(limit, found, key=lambda symbol: (len(symbol), symbol))
 
     def _receive(self, _: str, payloads: Sequence[bytes]) -> None:
-        known, occupied = self._last, self._hub.occupied
+        known, begin = self._known, len(START)
         for payload in payloads:
-            symbol = symbol_of(payload)
-            if symbol is None:
-                self.malformed += 1
-                continue
-            last = known.get(symbol)
+            # The short way for what our own publisher sent: cut the symbol out. A wrong cut finds nothing, or a symbol
+            # whose tick this is not, which is noticed before anybody sees it.
+            last = known.get(payload[begin : payload.find(b'"', begin)]) if payload.startswith(START) else None
             if last is None:
-                last = self._add(symbol)
-            room_id = PREFIX + symbol
-            if occupied(room_id):
-                last.shown = self._show(room_id, symbol, payload)
+                last = self._find(payload)
+                if last is None:
+                    self.malformed += 1
+                    continue
+            if last.watched:
+                self._pass_on(last, payload)
             else:
+                last.payload = payload
                 last.shown = False
+
+    def _find(self, payload: bytes) -> _Last | None:
+        symbol = symbol_of(payload)
+        if symbol is None:
+            return None
+        key = symbol.encode("utf-8", "replace")
+        last = self._known.get(key)
+        if last is None:
+            if len(self._known) >= self._max_symbols:
+                del self._known[next(iter(self._known))]
+                self.forgotten += 1
+            last = self._known[key] = _Last(symbol, self._hub.occupied(PREFIX + symbol))
+        return last
+
+    def _pass_on(self, last: _Last, payload: bytes) -> None:
+        if not self._hub.occupied(last.room_id):
+            last.watched = last.shown = False
+            last.payload = payload
+        elif self._show(last, payload):
             last.payload = payload
 
     def _fill(self, address: Address, is_new: bool) -> None:
-        last = self._last.get(address.key) if address.family == "market" else None
-        if last is not None and (is_new or not last.shown):
-            last.shown = self._show(address.room_id, address.key, last.payload)
+        last = self._known.get(address.key.encode()) if address.family == "market" else None
+        if last is None:
+            return
+        last.watched = True
+        if is_new or not last.shown:
+            self._show(last, last.payload)
 
-    def _show(self, room_id: str, symbol: str, payload: bytes) -> bool:
-        body = tick_body(payload)
+    def _show(self, last: _Last, payload: bytes) -> bool:
+        body = tick_body(payload, last.symbol)
         if body is None:
             self.malformed += 1
             return False
-        self._hub.publish(room_id, body, kind=KIND, key=symbol)
+        self._hub.publish(last.room_id, body, kind=KIND, key=last.symbol)
+        last.shown = True
         self.fed += 1
         return True
-
-    def _add(self, symbol: str) -> _Last:
-        if len(self._last) >= self._max_symbols:
-            del self._last[next(iter(self._last))]
-            self.forgotten += 1
-        last = self._last[symbol] = _Last()
-        return last

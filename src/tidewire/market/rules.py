@@ -71,28 +71,26 @@ _decode = msgspec.json.Decoder(_BusTick).decode
 _decode_head = msgspec.json.Decoder(_Head).decode
 _encode = msgspec.json.Encoder().encode
 # How Tidewire's own publisher begins each message; others are parsed.
-_START = b'{"type":"market_tick","symbol":"'
+START = b'{"type":"market_tick","symbol":"'
 
 
 def symbol_of(payload: bytes) -> str | None:
     """Return the symbol of a bus message, None if it has none; nothing else is checked yet."""
-    if payload.startswith(_START):
-        raw = payload[len(_START) : payload.find(b'"', len(_START))]
-        if raw.isalnum():
-            return raw.decode("ascii")
     try:
         return _decode_head(payload).symbol
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
-def tick_body(payload: bytes) -> bytes | None:
-    """Return a bus message as the members of a room's message, None if it is not a tick."""
+def tick_body(payload: bytes, symbol: str) -> bytes | None:
+    """Return a bus message as the members of a room's message, None if it is not a tick of ``symbol``."""
     if len(payload) > MAX_PAYLOAD_BYTES:
         return None
     try:
         tick = _decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if tick.symbol != symbol:
         return None
     data = TickData(tick.symbol, tick.price, tick.volume, tick.timestamp, tick.source, tick.connection_id, tick.event)
     return b'{"data":%b}' % _encode(data)

@@ -16,6 +16,7 @@ from tidewire.store.rows import connection_record
 # Most rows that one read returns, whatever is asked for.
 READ_MAX = 500
 _CHANGING = (
+    "session_id",
     "disconnected_at",
     "last_activity",
     "close_code",
@@ -52,7 +53,7 @@ class Connections:
                 statement = (
                     update(WebsocketConnection)
                     .where(table.c.connection_id == bindparam("which"))
-                    .values({name: bindparam(name) for name in _CHANGING})
+                    .values(user_id=user, **{name: bindparam(name) for name in _CHANGING})
                 )
                 await connection.execute(statement, [_change(each) for each in changed])
 
@@ -93,7 +94,7 @@ class Connections:
             return (await session.scalar(select(func.count()).select_from(WebsocketConnection))) or 0
 
 
-_FIXED = ("connection_id", "node", "session_id", "ip_address", "user_agent", "path", "protocol", "connected_at")
+_FIXED = ("connection_id", "node", "ip_address", "user_agent", "path", "protocol", "connected_at")
 _WIDTH = {"node": 64, "session_id": 40, "ip_address": 64, "user_agent": 256, "path": 64, "protocol": 32}
 
 
@@ -107,4 +108,5 @@ def _row(record: ConnectionRecord) -> Mapping[str, Any]:
 
 
 def _change(record: ConnectionRecord) -> Mapping[str, Any]:
-    return {**{name: getattr(record, name) for name in _CHANGING}, "which": record.connection_id}
+    row = {name: getattr(record, name) for name in _CHANGING}
+    return {**row, "which": record.connection_id, "user": record.user_id}

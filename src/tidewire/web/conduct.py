@@ -151,7 +151,11 @@ class Conduct(WSListener):
         transport.request.headers = _NO_HEADERS
         transport.response.headers = _NO_HEADERS
         transport.underlying_transport.set_write_buffer_limits(high=SOFT_MARK_BYTES, low=LOW_MARK_BYTES)
-        self.on_opened()
+        try:
+            self.on_opened()
+        except Exception:  # noqa: BLE001 - a root: picows would take it for the peer's fault
+            self.exception("on_opened")
+            transport.send_close(1011, b"internal error")  # type: ignore[arg-type]
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Take one frame."""
@@ -215,9 +219,9 @@ class Conduct(WSListener):
         self.close_sent = True
 
     def exception(self, message: str, *values: object) -> None:
-        """A callback of ours raised: that is our fault, and picows closes the socket with 1011."""
-        _log.exception("socket_callback_failed", will_not="Tidewire will not keep this connection.")
-        self._arm(CLOSE_DEADLINE_S)
+        """A callback of ours raised: that is our fault, and the socket is being closed with 1011."""
+        _log.exception("socket_callback_failed", where=message, will_not="Tidewire will not keep this connection.")
+        self._arm(FAIL_DEADLINE_S)
         self.close_sent = True
 
     # ---- inside

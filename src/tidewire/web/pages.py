@@ -7,7 +7,7 @@ the security side; their templates lie beside the ones used here.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from os import PathLike, stat_result
 from typing import Annotated, Any
@@ -45,13 +45,19 @@ class PageSettings:
     now: Callable[[], float] = time.time
 
 
-def pages_router(templates: Templates, settings: PageSettings, csrf_token: Callable[[Request], str]) -> APIRouter:
+def pages_router(
+    templates: Templates,
+    settings: PageSettings,
+    csrf_token: Callable[[Request], str],
+    asyncapi: Mapping[str, object] | None = None,
+) -> APIRouter:
     """Return the routes of all pages.
 
     Args:
         templates: Renders them.
         settings: What they are told.
         csrf_token: Returns the token for forms on a page answered to this request.
+        asyncapi: The document of the sockets' messages; None leaves it out.
     """
     router = APIRouter(include_in_schema=False)
 
@@ -102,6 +108,13 @@ def pages_router(templates: Templates, settings: PageSettings, csrf_token: Calla
     def openapi(request: Request, _principal: Annotated[Principal, Depends(current_principal)]) -> Response:
         """The HTTP API for programs; it names every route, so it is not for strangers."""
         return JSONResponse(request.app.openapi(), headers={"Cache-Control": "no-store"})
+
+    if asyncapi is not None:
+
+        @router.get("/asyncapi.json")
+        def messages(_principal: Annotated[Principal, Depends(current_principal)]) -> Response:
+            """The hub's messages for programs."""
+            return JSONResponse(asyncapi, headers={"Cache-Control": "no-store"})
 
     return router
 
