@@ -25,6 +25,7 @@ CONNECTING = 512
 TOKEN = b'"type":"room_message"'
 STAMP = b'"t":'
 READY = b'"status":"connected"'
+RECOVERED = b'"recovered":true'
 JOINED = b'"type":"subscribed","room_id":"app:'
 
 
@@ -73,20 +74,34 @@ class Load:
                     done += 1
         return {"wall_s": time.monotonic() - start, "open": len(self.sockets)}
 
-    def subscribe(self, *, room: str, rooms: int) -> dict[str, Any]:
-        """Put every socket into a room, round robin."""
+    def cut(self) -> dict[str, Any]:
+        """Cut every connection at once, without a word."""
+        for peer in self.sockets.values():
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            peer.close()
+        count = len(self.sockets)
+        self.sockets.clear()
+        self.tails.clear()
+        return {"cut": count}
+
+    def subscribe(
+        self, *, room: str, rooms: int, since: dict[str, Any] | None = None, expect: int = 0
+    ) -> dict[str, Any]:
+        """Put every socket into a room, round robin; wait for the answer and ``expect`` replayed messages each."""
         start = time.monotonic()
         waiting: dict[int, bytes] = {}
+        recovered = 0
         for n, fd in enumerate(self.sockets):
-            message = {"type": "subscribe", "room_id": f"{room}{n % rooms}"}
+            message = {"type": "subscribe", "room_id": f"{room}{n % rooms}", **({"since": since} if since else {})}
             self.sockets[fd].send(_frame(json.dumps(message).encode()))
             waiting[fd] = b""
         while waiting:
             for fd, _ in self.poll.poll(5):
                 waiting[fd] = waiting.get(fd, b"") + self.sockets[fd].recv(65_536)
-                if JOINED in waiting[fd]:
+                if JOINED in waiting[fd] and waiting[fd].count(TOKEN) >= expect:
+                    recovered += RECOVERED in waiting[fd] and waiting[fd].count(TOKEN) == expect
                     del waiting[fd]
-        return {"wall_s": time.monotonic() - start}
+        return {"wall_s": time.monotonic() - start, "recovered": recovered}
 
     def stall(self, *, count: int) -> dict[str, Any]:
         """Stop reading on some sockets."""
@@ -138,10 +153,17 @@ def _percentiles(samples: list[tuple[float, int]]) -> dict[str, float]:
 def _request(number: int, batch: bool) -> bytes:
     protocol = "tidewire.v1.batch" if batch else "tidewire.v1"
     key = base64.b64encode(os.urandom(16)).decode()
-    return (
-        f"GET /ws HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {key}\r\n"
-        f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: {protocol}\r\nAuthorization: Bearer user-{number}\r\n\r\n"
-    ).encode()
+    lines = (
+        "GET /ws HTTP/1.1",
+        "Host: bench",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Version: 13",
+        f"Sec-WebSocket-Key: {key}",
+        f"Sec-WebSocket-Protocol: {protocol}",
+        f"Authorization: Bearer user-{number}",
+    )
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
 def _frame(payload: bytes) -> bytes:

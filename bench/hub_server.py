@@ -1,7 +1,7 @@
 """The server side of the hub benches: a process that obeys one JSON command a line. Two kinds: ``hub`` and ``limit``.
 
-``hub`` is the real thing (uvicorn, gateway, hub, one port). ``limit`` accepts sockets and writes prebuilt frames to them in
-a plain loop of send(2): no protocol could be quicker in this process model. Both answer the same commands.
+``hub`` is the real thing (uvicorn, gateway, hub, one port). ``limit`` accepts sockets and writes prebuilt frames to
+them in a plain loop of send(2): what the kernel costs, and Python's loop around it. Both answer the same commands.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any
 
 import uvloop
+from tests.support.hub_server import RULES, Doorman, make_hub, running
 
-from tests.support.hub_server import Doorman, RULES, make_hub, running
 from tidewire.core import protocol
 from tidewire.hub.frame import text_frames
 from tidewire.hub.switchboard import HubOptions
+from tidewire.web.footprint import settle
 
 OPEN_FILES = 20_000
 PAYLOAD_BYTES = 200
@@ -34,16 +36,9 @@ def body(size: int = PAYLOAD_BYTES) -> bytes:
     return protocol.data_body(head + b"x" * max(0, size - len(head) - 2) + b'"}')
 
 
-class Publisher(Protocol):
-    """Sends one message to everybody in a room."""
-
-    def __call__(self, room: str) -> None:
-        """Do it."""
-        ...
-
-
 async def obey(publish: Callable[[str], None], say: Callable[[], dict[str, Any]], **first: Any) -> None:
     """Answer commands until stdin ends."""
+    settle()
     loop = asyncio.get_running_loop()
     print(json.dumps(first), flush=True)
     while line := await loop.run_in_executor(None, sys.stdin.readline):
@@ -51,10 +46,9 @@ async def obey(publish: Callable[[str], None], say: Callable[[], dict[str, Any]]
         answer: dict[str, Any] = {}
         if command["do"] == "publish":
             answer = await _publish(publish, command)
-        elif command["do"] == "freeze":
+        elif command["do"] == "collect":
             gc.collect()
-            gc.freeze()
-        answer |= {"rss_bytes": _rss(), **say()}
+        answer |= {"rss_bytes": _rss(), "process_cpu_s": time.process_time(), **say()}
         print(json.dumps(answer), flush=True)
 
 
@@ -80,8 +74,7 @@ async def _publish(publish: Callable[[str], None], command: dict[str, Any]) -> d
 
 
 def _rss() -> int:
-    with open("/proc/self/statm") as statm:
-        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 async def serve_hub() -> None:
@@ -89,12 +82,14 @@ async def serve_hub() -> None:
     options = HubOptions(connections_per_user=100_000)
     hub = make_hub(Doorman(), options=options, rules=RULES)
     async with running(hub, max_connections=OPEN_FILES, connections_per_ip=OPEN_FILES) as server:
+
         def publish(room: str) -> None:
             hub.publish(room, body())
 
         def say() -> dict[str, Any]:
             numbers = hub.statistics()
-            return {"connections": numbers.connections, "delivered": numbers.delivered}
+            places = {room.room_id: [room.epoch, room.offset] for room in hub.rooms() if room.room_id == "app:x0"}
+            return {"connections": numbers.connections, "delivered": numbers.delivered, "places": places}
 
         await obey(publish, say, port=server.port)
 

@@ -85,6 +85,7 @@ async def test_a_disabled_user_is_out_at_once(accounts: Accounts) -> None:
 async def test_a_new_role_holds_at_the_next_request(accounts: Accounts) -> None:
     """Role and permissions of an open session follow the user without a new login."""
     token = await log_in(accounts)
+    assert await accounts.load_session(token) is not None
     await accounts.change_user("ada", role="user", grants=frozenset({"analytics:read"}))
     principal = await accounts.load_session(token)
     assert principal is not None

@@ -8,13 +8,18 @@ import string
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from tests.support.accounts import SECRET, cheap_passwords
 from tests.support.clock import HandClock
+from tidewire.accounts.keys import derive_key
 from tidewire.accounts.service import Accounts
+from tidewire.accounts.sessions import LoginSessions, SessionRules
 from tidewire.core.errors import StoreError
 from tidewire.store.database import Database
+from tidewire.store.models import Session
+from tidewire.store.records import SessionRecord, UserRecord
+from tidewire.store.sessions import Sessions
 from tidewire.store.users import Users
 
 PASSWORD = "four unrelated words"
@@ -55,17 +60,22 @@ async def test_idle_end(accounts: Accounts, clock: HandClock) -> None:
 
 
 async def test_use_is_written_at_most_once_a_minute(accounts: Accounts, clock: HandClock, database: Database) -> None:
-    """Hundreds of requests in parallel write one row update."""
+    """Hundreds of requests in parallel write one row update, the next comes a minute later."""
     token = await log_in(accounts)
-    await clock.advance(61)
+    await accounts.load_session(token)
+    await clock.advance(4)
+    await accounts.load_session(token)
+    assert accounts.statistics()["sessions_touched"] == 0
+    await clock.advance(57)
+    await accounts.load_session(token, touch=False)
     await asyncio.gather(*(accounts.load_session(token) for _ in range(200)))
+    assert accounts.statistics()["sessions_touched"] == 1
     async with database.read() as session:
-        seen = await session.scalar(text("SELECT last_seen FROM sessions"))
-    for _ in range(10):
+        assert await session.scalar(select(Session.last_seen)) == pytest.approx(clock.time(), abs=1e-5)
+    for _ in range(12):
         await clock.advance(5)
         await accounts.load_session(token)
-    async with database.read() as session:
-        assert await session.scalar(text("SELECT last_seen FROM sessions")) == seen
+    assert accounts.statistics()["sessions_touched"] == 2
 
 
 async def test_another_process_notices_within_seconds(accounts: Accounts, database: Database, clock: HandClock) -> None:
@@ -104,16 +114,48 @@ async def test_any_change_of_a_token_makes_it_worthless(accounts: Accounts) -> N
     assert await accounts.load_session(token) is not None
 
 
-async def test_a_load_that_meets_a_revocation_believes_it(accounts: Accounts) -> None:
-    """A revocation that commits while a load is under way is never overtaken by the memory."""
-    for _ in range(20):
-        token = await log_in(accounts)
-        loads = [asyncio.create_task(accounts.load_session(token)) for _ in range(5)]
-        await accounts.log_out(token)
-        loads += [asyncio.create_task(accounts.load_session(token)) for _ in range(5)]
-        assert [await load for load in loads[5:]] == [None] * 5
-        await asyncio.gather(*loads)
-        assert await accounts.load_session(token) is None
+class _HeldSessions(Sessions):
+    """The real table, whose answers are held back after they were read."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.read = asyncio.Event()
+        self.go = asyncio.Event()
+
+    async def find(self, token_hash: bytes) -> tuple[SessionRecord, UserRecord] | None:
+        """Read, then wait for the test."""
+        found = await super().find(token_hash)
+        self.read.set()
+        await self.go.wait()
+        return found
+
+
+async def test_a_load_that_meets_a_revocation_believes_it(
+    accounts: Accounts, database: Database, clock: HandClock
+) -> None:
+    """A row that was read before a revocation and comes back after it is read again, and never remembered."""
+    token = await log_in(accounts)
+    principal = await accounts.load_session(token)
+    assert principal is not None
+    table = _HeldSessions(database)
+    sessions = LoginSessions(table, derive_key(SECRET, "session"), clock, SessionRules())
+    load = asyncio.create_task(sessions.load(token))
+    async with asyncio.timeout(10):
+        await table.read.wait()
+        await sessions.revoke(principal.session_id)
+        table.go.set()
+        assert await load is None
+    assert await sessions.load(token) is None
+
+
+async def test_a_user_disabled_by_hand_is_out(accounts: Accounts, database: Database, clock: HandClock) -> None:
+    """Somebody set the column with SQL and ended no session: it is out after the memory's seconds all the same."""
+    token = await log_in(accounts)
+    assert await accounts.load_session(token) is not None
+    async with database.write() as session:
+        await session.execute(text("UPDATE users SET disabled = true"))
+    await clock.advance(5)
+    assert await accounts.load_session(token) is None
 
 
 async def test_listeners_are_called_and_can_leave(accounts: Accounts) -> None:
@@ -150,8 +192,6 @@ async def test_purge_keeps_what_lives(accounts: Accounts, clock: HandClock, data
 
 async def test_the_memory_is_bounded(database: Database, clock: HandClock, accounts: Accounts) -> None:
     """More sessions than places: all load, and only so many are remembered."""
-    from tidewire.accounts.sessions import SessionRules
-
     small = Accounts(
         database, secret_key=SECRET, clock=clock, passwords=cheap_passwords(), rules=SessionRules(cache_max=3)
     )

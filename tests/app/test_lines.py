@@ -65,6 +65,23 @@ def test_disabled_slots_are_kept_and_own_nothing() -> None:
     assert enabled.warnings == ()
 
 
+async def test_looking_makes_no_database(tmp_path: Path) -> None:
+    """Planning against a database that does not exist yet knows no universe, and leaves no file behind."""
+    path = tmp_path / "absent.db"
+    settings = load_settings(
+        env_file=None,
+        use_synthetic_data=True,
+        use_massive_api=False,
+        secret_key=SECRET,
+        database_url=f"sqlite+aiosqlite:///{path}",
+        connection_1_enabled=True,
+        connection_1_universe_key="market_leaders:two",
+    )
+    with pytest.raises(SettingsError, match="no such universe"):
+        await plan_lines(settings)
+    assert not path.exists()
+
+
 async def test_lines_are_planned_from_the_configured_database(tmp_path: Path) -> None:
     """The universe is read from the database that the settings name."""
     url = f"sqlite+aiosqlite:///{tmp_path / 'x.db'}"

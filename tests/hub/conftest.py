@@ -47,7 +47,7 @@ class Client:
 class Stage:
     """A hub, its clock and its doorman."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, recheck: Any = None, **options: Any) -> None:
         self.clock = HandClock()
         self.doorman = Doorman()
         self.closed: list[Any] = []
@@ -58,6 +58,7 @@ class Stage:
             authenticate=self.doorman,
             rules=RULES,
             options=HubOptions(**options),
+            recheck=recheck,
             opened=self.opened.append,
             closed=self.closed.append,
         )

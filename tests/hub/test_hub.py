@@ -497,6 +497,22 @@ async def test_who_cannot_resume_is_closed_when_full() -> None:
     await stage.hub.stop()
 
 
+async def test_what_was_held_of_a_room_goes_with_the_permission(stage: Stage) -> None:
+    """A slow reader gets nothing of the room after it has been put out, not even what waited for it."""
+    client = await stage.client("user-1")
+    client.send("subscribe", room_id="market:AAPL")
+    _stick(client)
+    for price in range(20):
+        stage.hub.publish("market:AAPL", data({"price": price, "pad": "x" * 200}), key="AAPL")
+        await turns(2)
+    assert client.session.outbox.statistics().messages == 1
+    stage.hub.change_user(1, Role.USER, frozenset())
+    client.socket.release()
+    messages = client.read()
+    assert messages[-1]["type"] == "unsubscribed"
+    assert all(m["data"]["price"] < 19 for m in messages[:-1])
+
+
 # ---- ending
 
 
@@ -514,6 +530,7 @@ async def test_draining_tells_everybody_and_spreads_the_closes(stage: Stage) -> 
     for _ in range(10):
         closed.append(sum(c.socket.closed is not None for c in clients))
         await stage.clock.advance(1.0)
+    await stage.clock.advance(3.0)
     assert await draining == 40
     steps = [after - before for before, after in itertools.pairwise(closed)]
     assert max(steps) <= 6

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from tests.support.postgres import create_database, drop_database, stopped_processes
 from tidewire.core.errors import StoreError
 from tidewire.store import migrate
 from tidewire.store.database import Database
+from tidewire.store.models import Moment, Universe
 from tidewire.store.users import Users
 
 NOW = 1_700_000_000.0
@@ -159,25 +163,54 @@ async def test_a_cut_connection_costs_nothing_afterwards(postgres: str) -> None:
     await drop_database(postgres, url)
 
 
-async def test_a_cut_in_the_middle_is_an_error(postgres: str) -> None:
-    """A connection that dies inside a write stores nothing and says so."""
+async def cut(postgres: str, session: AsyncSession) -> None:
+    """End the server's side of a session's connection."""
+    pid = await session.scalar(text("SELECT pg_backend_pid()"))
+    admin = await asyncpg.connect(postgres)
+    await admin.execute("SELECT pg_terminate_backend($1, 5000)", pid)
+    await admin.close()
+
+
+@pytest.mark.parametrize(
+    ("when", "code"),
+    [("statement", "storage_unavailable"), ("flush", "storage_unavailable"), ("commit", "outcome_unknown")],
+)
+async def test_a_cut_in_the_middle_is_an_error(postgres: str, when: str, code: str) -> None:
+    """Before the commit nothing was stored; during it nobody knows, and that is what is said."""
     url = await create_database(postgres)
     await migrate.upgrade(url)
     database = Database(url)
 
     async def lose_connection() -> None:
         async with database.write() as session:
-            pid = await session.scalar(text("SELECT pg_backend_pid()"))
-            admin = await asyncpg.connect(postgres)
-            await admin.execute("SELECT pg_terminate_backend($1, 5000)", pid)
-            await admin.close()
-            await session.execute(text("SELECT 1"))
+            await cut(postgres, session)
+            if when == "statement":
+                await session.execute(text("SELECT 1"))
+            if when == "flush":
+                session.add(Universe(key="u", source="", created_at=NOW, updated_at=NOW))
 
     with pytest.raises(StoreError) as failed:
         await lose_connection()
-    assert failed.value.code == "storage_unavailable"
+    assert failed.value.code == code
+    assert await Users(database).count() == 0
     await database.stop()
     await drop_database(postgres, url)
+
+
+def test_moments_do_not_depend_on_the_machines_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite's times come back without a zone; they are UTC wherever the machine stands."""
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        moment, dialect = Moment(), sqlite.dialect()
+        stored = moment.process_bind_param(NOW, dialect)
+        assert stored is not None
+        assert moment.process_result_value(stored.replace(tzinfo=None), dialect) == NOW
+        assert moment.process_result_value(stored, dialect) == NOW
+        assert moment.process_result_value(None, dialect) is moment.process_bind_param(None, dialect) is None
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="freezing the server's processes needs the right to signal them")

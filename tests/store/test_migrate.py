@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from alembic.script import ScriptDirectory
+from sqlalchemy import text
 
 from tidewire.core.errors import SettingsError, StoreError
 from tidewire.store import migrate
@@ -53,8 +54,6 @@ async def test_check_names_the_command(empty_url: str) -> None:
 
 async def test_a_database_from_the_future_is_refused(empty_url: str, database: Database) -> None:
     """A revision that this code does not know is not touched."""
-    from sqlalchemy import text
-
     async with database.write() as session:
         await session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(StoreError) as refused:
@@ -104,8 +103,15 @@ def test_unusable_urls_end_the_start(url: str) -> None:
     assert "hunter22" not in str(refused.value.describe())
 
 
-async def test_a_missing_folder_is_made(tmp_path: Path) -> None:
-    """The default database lies in a folder that may not exist yet."""
+async def test_a_missing_file_is_made_for_its_owner(tmp_path: Path) -> None:
+    """The default database lies in a folder that may not exist yet; nobody else on the machine can read it."""
     url = f"sqlite:///{tmp_path}/deep/down/tidewire.db"
     await migrate.upgrade(url)
     await migrate.check(url)
+    database = Database(url)
+    async with database.write() as session:
+        await session.execute(text("DELETE FROM users"))
+        files = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "deep" / "down").iterdir()}
+    await database.stop()
+    assert files.pop("tidewire.db") == 0o600
+    assert set(files.values()) == {0o600}

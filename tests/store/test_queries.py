@@ -227,6 +227,9 @@ async def test_importing_one_key_together_ends_whole(database: Database) -> None
     results = await asyncio.gather(*(universes.replace("u", each, NOW) for each in lists), return_exceptions=True)
     assert all(not isinstance(result, BaseException) or isinstance(result, Conflict) for result in results)
     assert await universes.members("u") in lists
+    changes = await asyncio.gather(*(universes.replace("u", each, NOW) for each in lists * 2))
+    assert [(change.created, change.total) for change in changes] == [(False, 20)] * 8
+    assert await universes.members("u") in lists
 
 
 @given(st.text(min_size=1, max_size=40))

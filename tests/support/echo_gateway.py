@@ -36,4 +36,4 @@ class EchoGateway(Gateway):
 
     def take(self, transport: asyncio.Transport, accepted: Acceptance, loop: asyncio.AbstractEventLoop) -> None:
         """Put an echo behind the handshake."""
-        hand_over(transport, accepted.request, accepted.subprotocol, Echo(loop), self._log)
+        hand_over(transport, accepted.request, accepted.subprotocol, Echo(loop))

@@ -363,6 +363,11 @@ class ScriptedAdmin:
         def logout(request: Request) -> Response:
             return templates.render(request, "logout.html", {"csrf_token": "csrf-1"})
 
+        @app.get("/api/admin/websocket-status", tags=["feed"])
+        def feed_status() -> dict[str, Any]:
+            """The feed's status."""
+            return self.script.status
+
         @app.get("/problem", include_in_schema=False)
         def problem(request: Request) -> Response:
             context = {

@@ -54,6 +54,8 @@ class TapeSocket:
         self.on_quick: Callable[[], None] = lambda: None
         self._unwritten: list[bytes] = []
         self._read = 0
+        self._parsed: list[dict[str, Any]] = []
+        self._parsed_writes = 0
 
     def send(self, buffer: bytearray, start: int) -> None:
         """Take one text frame."""
@@ -96,9 +98,12 @@ class TapeSocket:
 
     def all_messages(self) -> list[dict[str, Any]]:
         """Every message that reached the peer; sequences must be 1, 2, 3, ..."""
-        messages = [message for text in self.writes for message in messages_of(text)]
-        assert [message["sequence"] for message in messages] == list(range(1, len(messages) + 1))
-        return messages
+        for text in self.writes[self._parsed_writes :]:
+            for message in messages_of(text):
+                self._parsed.append(message)
+                assert message["sequence"] == len(self._parsed)
+        self._parsed_writes = len(self.writes)
+        return self._parsed
 
     def read(self, kind: str | None = None) -> list[dict[str, Any]]:
         """The messages since the last ``read``, of one type if asked."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import uvicorn
@@ -20,12 +20,22 @@ from tidewire.web.templating import Templates
 
 
 @pytest.fixture
-async def port(accounts: Accounts, templates: Templates) -> AsyncIterator[int]:
+def listener() -> Iterator[socket.socket]:
+    """A listening socket on a free port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener
+
+
+@pytest.fixture
+def door(accounts: Accounts, templates: Templates, listener: socket.socket) -> Door:
+    """The application that knows this port as its own."""
+    rules = HttpSecurity.build(host="127.0.0.1", port=listener.getsockname()[1])
+    return with_routes(create_http(version="0", accounts=accounts, templates=templates, rules=rules, secret_key=SECRET))
+
+
+@pytest.fixture
+async def port(door: Door, listener: socket.socket) -> AsyncIterator[int]:
     """The port of a running server."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    port = listener.getsockname()[1]
-    rules = HttpSecurity.build(host="127.0.0.1", port=port)
-    door = with_routes(create_http(version="0", accounts=accounts, templates=templates, rules=rules, secret_key=SECRET))
     config = uvicorn.Config(door.app, lifespan="off", log_level="critical", access_log=False, server_header=False)
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))

@@ -62,6 +62,16 @@ export interface FeedPause {
   reason?: string;
 }
 
+/** One background loop; ages and intervals in seconds. */
+export interface LoopReport {
+  running: boolean;
+  interval: number;
+  last_run_age: number | null;
+  runs: number;
+  failures: number;
+  last_error: string | null;
+}
+
 export interface FeedStatus {
   timestamp?: number;
   source?: string;
@@ -72,6 +82,8 @@ export interface FeedStatus {
   /** When the feed measured what is in here; null if it never spoke. */
   feed_timestamp?: number | null;
   unassigned?: { message_count: number; messages_per_second: number; last_message_time: number | null };
+  /** The background loops of the web process that serves this page. */
+  loops?: Record<string, LoopReport>;
   /** Messages on the tick channel that were not understood. */
   bus_errors?: { count: number; last_sample: string | null; last_reason: string | null; last_at: number | null };
   paused?: FeedPause | null;

@@ -1,6 +1,7 @@
 /** What the page must say above everything else, in order of weight. Pure; words and buttons are ui/'s. */
 import type { LinkState } from "../socket/admin-channel";
 import type { ErrorObject, FeedStatus } from "../socket/wire";
+import type { Notice } from "./dashboard";
 
 export type Alert =
   | { kind: "ended"; error: ErrorObject }
@@ -8,7 +9,8 @@ export type Alert =
   | { kind: "reconnecting"; since: number; retryAt: number | null }
   | { kind: "silent"; since: number }
   | { kind: "paused"; by: string; since: number; reason: string }
-  | { kind: "notice"; error: ErrorObject }
+  | { kind: "notice"; error: ErrorObject; at: number }
+  | { kind: "loop"; name: string; reason: string }
   | { kind: "warning"; text: string }
   | { kind: "bus_errors"; count: number; reason: string; at: number };
 
@@ -17,7 +19,7 @@ export interface AlertInput {
   /** Since when the link is down, Unix seconds; null while it is up or was never up. */
   downSince: number | null;
   status: FeedStatus | null;
-  notices: readonly ErrorObject[];
+  notices: readonly Notice[];
   /** How many bus errors the reader has dismissed. */
   busErrorsSeen: number;
 }
@@ -31,13 +33,14 @@ export function alerts(input: AlertInput): Alert[] {
   else if (link.kind === "connecting" && input.downSince !== null) {
     found.push({ kind: "reconnecting", since: input.downSince, retryAt: null });
   }
-  if (status === null) return [...found, ...notices(input.notices)];
+  const said = notices(input);
+  if (status === null) return [...found, ...said];
   const silent = status.feed_silent_since ?? null;
   // While this page is cut off it cannot know whether the feed is silent.
   if (silent !== null && link.kind === "live") found.push({ kind: "silent", since: silent });
   const { paused } = status;
   if (paused) found.push({ kind: "paused", by: paused.by, since: paused.since, reason: paused.reason ?? "" });
-  found.push(...notices(input.notices));
+  found.push(...said, ...loops(status));
   // The server's own sentence on a silent feed would say the same twice.
   if (silent === null) for (const text of status.warnings ?? []) found.push({ kind: "warning", text });
   const bus = status.bus_errors;
@@ -47,8 +50,20 @@ export function alerts(input: AlertInput): Alert[] {
   return found;
 }
 
-function notices(errors: readonly ErrorObject[]): Alert[] {
-  return errors.map((error) => ({ kind: "notice", error }));
+/** What the server says before it ends a session; the banner of the ended session says it better. */
+const PARTING = new Set(["logged_out", "unauthorized", "permission_denied"]);
+
+function notices(input: AlertInput): Alert[] {
+  const kept =
+    input.link.kind === "ended" ? input.notices.filter(({ error }) => !PARTING.has(error.code)) : input.notices;
+  return kept.map(({ error, at }) => ({ kind: "notice", error, at }));
+}
+
+/** Loops of the web process that have died or stand still: what they bring is missing or old. */
+function loops(status: FeedStatus): Alert[] {
+  return Object.entries(status.loops ?? {})
+    .filter(([, loop]) => !loop.running || (loop.last_run_age ?? 0) > 10 * loop.interval + 2)
+    .map(([name, loop]) => ({ kind: "loop", name, reason: loop.last_error ?? "" }));
 }
 
 /** Since when the figures are old, Unix seconds; null while they are fresh. */

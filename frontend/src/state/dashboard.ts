@@ -120,6 +120,8 @@ export function applyStatus(state: Dashboard, status: FeedStatus): void {
   state.status = status;
   for (const [id, line] of Object.entries(status.connections)) {
     const one = column(state, id);
+    // Ticks may have come before the status that names their connection; only now is there a column to show.
+    if (one.line === null) state.version.layout += 1;
     one.line = line;
     one.messages = line.message_count;
     one.errors = line.error_count;
@@ -324,6 +326,12 @@ export function visible(state: Dashboard, one: Column, limit: number = ROWS_SHOW
   return entries.map((entry) => entry.tick);
 }
 
+/** Whether every enabled column's view is paused. */
+export function allPaused(state: Dashboard): boolean {
+  const live = [...state.columns.values()].filter((one) => one.line?.enabled !== false);
+  return live.length > 0 && live.every((one) => one.pausedAt !== null);
+}
+
 export interface Sums {
   connected: number;
   enabled: number;
@@ -366,7 +374,13 @@ export function rate(one: Column): number | null {
   );
 }
 
-/** Notices for this viewer, newest last, one per code. Pure list change; at most 5, the oldest goes. */
-export function addNotice(notices: readonly ErrorObject[], notice: ErrorObject): ErrorObject[] {
-  return [...notices.filter((one) => one.code !== notice.code), notice].slice(-5);
+export interface Notice {
+  error: ErrorObject;
+  /** When it came, Unix seconds. */
+  at: number;
+}
+
+/** Notices for this viewer, newest last, one per code; at most 5, the oldest goes. */
+export function addNotice(notices: readonly Notice[], error: ErrorObject, at: number): Notice[] {
+  return [...notices.filter((one) => one.error.code !== error.code), { error, at }].slice(-5);
 }

@@ -67,8 +67,18 @@ export function toBanner(alert: Alert, runs: BannerRuns): Banner {
         key: `notice-${alert.error.code}`,
         tone: "error",
         title: alert.error.message,
-        text: [alert.error.required_action, alert.error.will_not].filter((one) => one !== "").join(" "),
+        text: [alert.error.required_action, alert.error.will_not, `(${clock(alert.at)})`]
+          .filter((one) => one !== "")
+          .join(" "),
         actions: [{ label: t("banner.dismiss"), testid: "dismiss", run: () => runs.dismissNotice(alert.error.code) }],
+      };
+    case "loop":
+      return {
+        key: `loop-${alert.name}`,
+        tone: "error",
+        title: t("banner.loop", { name: alert.name }),
+        text: [alert.reason, t("banner.loop.action")].filter((one) => one !== "").join(" "),
+        actions: [],
       };
     case "warning":
       return { key: `warning-${alert.text}`, tone: "warn", title: alert.text, text: "", actions: [] };

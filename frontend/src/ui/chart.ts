@@ -18,7 +18,7 @@ export interface ChartLine {
   values: (number | null)[];
 }
 
-const HEIGHT = 76;
+const HEIGHT = 64;
 /** Shorter than this a drag was a click. */
 const DRAG_MIN_PX = 6;
 /** The least span shown, so that a feed of a few seconds does not look like hours. */
@@ -96,7 +96,7 @@ export class Chart {
         width: Math.max(80, this.host.clientWidth),
         height: HEIGHT,
         legend: { show: false },
-        padding: [6, 6, 0, 0],
+        padding: [6, 14, 0, 0],
         tzDate: (ts) => uPlot.tzDate(new Date(ts * 1000), zone()),
         cursor: {
           y: false,
@@ -106,14 +106,7 @@ export class Chart {
         },
         scales: { x: { time: true }, y: { range: (_, low, high) => yRange(low, high) } },
         axes: [
-          {
-            ...axis,
-            size: 20,
-            space: 70,
-            gap: 2,
-            grid: { show: false },
-            values: (_, splits) => splits.map((s) => clock(s).slice(0, 5)),
-          },
+          { ...axis, size: 20, space: 70, gap: 2, grid: { show: false }, values: timeLabels },
           { ...axis, size: 46, space: 22, gap: 4, values: (_, splits) => splits.map((value) => shortNumber(value)) },
         ],
         series: [
@@ -160,6 +153,18 @@ function yRange(low: number | null, high: number | null): [number, number] {
   const top = high === null || !Number.isFinite(high) ? 1 : high;
   const bottom = low === null || !Number.isFinite(low) ? 0 : Math.min(0, low);
   return [bottom, top <= bottom ? bottom + 1 : top + (top - bottom) * 0.1];
+}
+
+/** 12:03, or 12:03:20 where labels are less than a minute apart; none where it would be cut or meet the other axis. */
+function timeLabels(plot: uPlot, splits: readonly number[]): string[] {
+  const step = (splits[1] ?? 0) - (splits[0] ?? 0);
+  const withSeconds = step < 60 && splits.length > 1;
+  const room = withSeconds ? 28 : 18;
+  return splits.map((at) => {
+    const x = plot.valToPos(at, "x");
+    if (x < room || x > plot.over.clientWidth - room) return "";
+    return withSeconds ? clock(at) : clock(at).slice(0, 5);
+  });
 }
 
 function shortNumber(value: number): string {

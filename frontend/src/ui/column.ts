@@ -37,6 +37,8 @@ export interface DrawContext {
   /** Since when figures are old, Unix seconds; null while they are fresh. */
   staleSince: number | null;
   metric: string;
+  /** How many columns may still draw their charts in this frame; six charts at once would miss it. */
+  chartBudget: number;
 }
 
 export class ColumnView {
@@ -79,24 +81,30 @@ export class ColumnView {
 
   destroy(): void {
     for (const chart of this.charts) chart.destroy();
+    this.stream.destroy();
     this.root.remove();
   }
 
-  draw(dashboard: Dashboard, column: Column, context: DrawContext): void {
+  /** True if it is drawn completely; false if its charts wait for the next frame. */
+  draw(dashboard: Dashboard, column: Column, context: DrawContext): boolean {
     const line = column.line;
-    if (line === null) return;
+    if (line === null) return true;
     if (column.version.status !== this.drawn.status) {
       this.drawn.status = column.version.status;
       this.drawStatus(line);
     }
     this.drawTimes(column, line, context);
     this.drawFigures(column, line, context);
-    if (column.version.history !== this.drawn.history || context.metric !== this.drawn.metric) {
+    const chartsDue = column.version.history !== this.drawn.history || context.metric !== this.drawn.metric;
+    const chartsNow = chartsDue && context.chartBudget > 0;
+    if (chartsNow) {
+      context.chartBudget -= 1;
       this.drawn.history = column.version.history;
       this.drawn.metric = context.metric;
       this.drawCharts(column, context.metric);
     }
     this.stream.draw(dashboard, column, emptyText(dashboard, line, column));
+    return chartsNow || !chartsDue;
   }
 
   private drawStatus(line: LineHealth): void {
@@ -125,12 +133,15 @@ export class ColumnView {
   }
 
   private drawTimes(column: Column, line: LineHealth, context: DrawContext): void {
-    const since = line.state_since ?? line.connected_since ?? null;
+    const since = line.state_since ?? (line.status === "connected" ? (line.connected_since ?? null) : null);
     const from = part(this.root, "since");
-    setText(from, since === null ? "" : t("line.since", { time: clock(since), span: span(context.now - since) }));
+    // While figures are old, nobody knows how long it went on: spans stop where knowledge stops.
+    const known = context.staleSince ?? context.now;
+    setText(from, since === null ? "" : t("line.since", { time: clock(since), span: span(known - since) }));
     setAttribute(from, "title", since === null ? null : exact(since));
     const retry = part(this.root, "retry");
-    setText(retry, retryText(line, context.now));
+    const stale = context.staleSince !== null && line.enabled;
+    setText(retry, stale ? t("time.as_of", { time: clock(context.staleSince) }) : retryText(line, context.now));
     const error = part(this.root, "last-error");
     const text = line.last_error ? t("line.last_error", { text: line.last_error }) : t("line.no_error");
     setText(error, text);
@@ -140,19 +151,16 @@ export class ColumnView {
       line.last_bad_sample ? `${text}\n${t("line.bad_sample", { text: line.last_bad_sample })}` : text,
     );
     setAttribute(error, "data-tone", line.last_error ? "error" : null);
-    const stale = context.staleSince !== null;
-    setAttribute(this.root, "data-stale", stale && line.enabled ? "true" : null);
-    setAttribute(
-      part(this.root, "figures"),
-      "data-as-of",
-      stale ? t("time.as_of", { time: clock(context.staleSince) }) : null,
-    );
+    setAttribute(this.root, "data-stale", stale ? "true" : null);
     if (column.lastUpdate !== null) setAttribute(this.figure("last_update"), "title", exact(column.lastUpdate));
   }
 
   private drawFigures(column: Column, line: LineHealth, context: DrawContext): void {
     const point = (metric: Metric): number | null => column.history.series[metric].at(-1) ?? null;
-    const uptime = line.status === "connected" && line.connected_since ? context.now - line.connected_since : null;
+    const uptime =
+      line.status === "connected" && line.connected_since
+        ? (context.staleSince ?? context.now) - line.connected_since
+        : null;
     const p50 = point("latency_p50") ?? line.latency_ms?.p50;
     const p99 = point("latency_p99") ?? line.latency_ms?.p99;
     const figures: Record<string, string> = {

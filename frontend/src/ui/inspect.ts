@@ -67,7 +67,7 @@ function timingRows(found: Inspection): HTMLElement[] {
   let before: number | null = null;
   return STEPS.map((step) => {
     const at = found.timings[step] ?? null;
-    const took = at !== null && before !== null ? `+${milliseconds((at - before) * 1000)}` : "";
+    const took = at !== null && before !== null ? since((at - before) * 1000) : "";
     if (at !== null) before = at;
     return element(
       "li",
@@ -77,6 +77,11 @@ function timingRows(found: Inspection): HTMLElement[] {
       element("span", { class: "timing-took" }, took),
     );
   });
+}
+
+/** What a step took; less than nothing if the two clocks disagree. */
+function since(tookMs: number): string {
+  return `${tookMs < 0 ? "−" : "+"}${milliseconds(Math.abs(tookMs))}`;
 }
 
 /** JSON text with line breaks; anything else as it is. */

@@ -31,8 +31,15 @@ interface Row {
   tick: Tick | null;
 }
 
-/** Above this many new rows in one frame a flash says nothing and only flickers. */
-const FLASH_MAX = 4;
+// Laying out 50 changed rows of three columns takes 20 ms, more than a frame. Under a flood only the rows in sight are
+// written each time, and of the others a few in turn; the rest follows as soon as it is calm, or before anybody looks.
+const UNSEEN_ROWS_A_TIME = 6;
+const CALM_MS = 250;
+/** Fewer changed rows than this are always drawn at once. */
+const FLOOD_ROWS = 12;
+
+/** A flash draws the eye to a rare tick; rows that come faster than it fades would only flicker. */
+const FLASH_APART_MS = 300;
 
 export class StreamView {
   private readonly body: HTMLElement;
@@ -42,12 +49,26 @@ export class StreamView {
   private readonly pauseButton: HTMLButtonElement;
   private readonly jumpButton: HTMLButtonElement;
   private rows: Row[] = [];
+  private ticks: readonly Tick[] = [];
   private pointed = false;
+  private scrolled = false;
+  private selected = false;
+  private inView = ROWS_SHOWN;
+  private complete = true;
+  private calm = false;
+  private cursor = 0;
+  private calmTimer: ReturnType<typeof setTimeout> | undefined;
   private drawnStream = -1;
   private drawnTotal = 0;
+  private drawnAt = 0;
   private drawnGeneration = -1;
   private cleared = false;
   private skipped = 0;
+  private readonly gone = new AbortController();
+  private readonly observer = new ResizeObserver(([entry]) => {
+    // Rows are 24 px high at least; two more cover the head and a half-seen row.
+    this.inView = Math.min(ROWS_SHOWN, Math.ceil((entry?.contentRect.height ?? 0) / 24) + 2);
+  });
   private readonly id: string;
   private readonly actions: StreamActions;
 
@@ -68,11 +89,21 @@ export class StreamView {
     part(root, "clear").addEventListener("click", () => this.clear());
     this.scroll.addEventListener("pointerenter", (event) => this.point(event.pointerType === "mouse"));
     this.scroll.addEventListener("pointerleave", () => this.point(false));
-    this.scroll.addEventListener("scroll", () => actions.redraw(), { passive: true });
+    // Remembered here, because asking for it between two writes would make the browser lay the page out each time.
+    this.scroll.addEventListener("scroll", () => this.onScroll(), { passive: true });
+    this.observer.observe(this.scroll);
+    document.addEventListener("selectionchange", () => this.onSelection(), { signal: this.gone.signal });
     this.body.addEventListener("focusin", () => actions.redraw());
     this.body.addEventListener("focusout", () => actions.redraw());
     this.body.addEventListener("click", (event) => this.onClick(event));
     this.body.addEventListener("keydown", (event) => this.onKey(event));
+  }
+
+  /** Lets go of what outlives its elements. */
+  destroy(): void {
+    this.gone.abort();
+    this.observer.disconnect();
+    clearTimeout(this.calmTimer);
   }
 
   get paused(): boolean {
@@ -87,9 +118,11 @@ export class StreamView {
   /** Back to the newest tick: unpauses, scrolls up and lets go of what held the list. */
   jump(): void {
     this.scroll.scrollTop = 0;
+    this.scrolled = false;
     this.pointed = false;
     if (this.body.contains(document.activeElement)) this.pauseButton.focus();
-    if (this.selecting()) document.getSelection()?.removeAllRanges();
+    if (this.selected) document.getSelection()?.removeAllRanges();
+    this.selected = false;
     this.cleared = true;
     if (this.paused) this.actions.resume(this.id);
     this.actions.redraw();
@@ -109,38 +142,72 @@ export class StreamView {
   draw(dashboard: Dashboard, column: Column, emptyText: string): void {
     const forced = this.cleared || dashboard.generation !== this.drawnGeneration;
     const held = !forced && this.held();
-    if (forced || (!held && column.version.stream !== this.drawnStream)) this.drawRows(dashboard, column);
+    if (forced || (!held && column.version.stream !== this.drawnStream)) this.drawRows(dashboard, column, forced);
+    else if (!this.complete && (held || this.calm)) this.fillAll();
     this.drawState(column, held, emptyText);
   }
 
   private held(): boolean {
-    return this.pointed || this.scroll.scrollTop > 4 || this.body.contains(document.activeElement) || this.selecting();
+    return this.pointed || this.scrolled || this.body.contains(document.activeElement) || this.selected;
   }
 
-  private selecting(): boolean {
+  private onSelection(): void {
     const selection = document.getSelection();
-    return (
-      selection !== null &&
-      !selection.isCollapsed &&
-      selection.anchorNode !== null &&
-      this.body.contains(selection.anchorNode)
-    );
+    const inside = selection?.anchorNode != null && this.body.contains(selection.anchorNode);
+    // Asking whether it is collapsed makes the browser lay the page out; so only when it is here, and only on change.
+    const selected = inside && selection !== null && !selection.isCollapsed;
+    if (selected === this.selected) return;
+    this.selected = selected;
+    this.actions.redraw();
   }
 
-  private drawRows(dashboard: Dashboard, column: Column): void {
+  private drawRows(dashboard: Dashboard, column: Column, forced: boolean): void {
     this.cleared = false;
     this.drawnGeneration = dashboard.generation;
     this.drawnStream = column.version.stream;
     this.drawnTotal = column.ring.total;
-    const ticks = visible(dashboard, column);
-    const fresh = this.rotate(ticks);
+    this.ticks = visible(dashboard, column);
+    const fresh = this.rotate(this.ticks);
+    const changed = this.rows.reduce((sum, row, i) => sum + (row.tick === (this.ticks[i] ?? null) ? 0 : 1), 0);
+    if (forced || changed <= FLOOD_ROWS) this.fillAll();
+    else this.fillSome();
+    const now = performance.now();
+    const rare = now - this.drawnAt >= FLASH_APART_MS;
+    this.drawnAt = now;
     for (const [i, row] of this.rows.entries()) {
-      const tick = ticks[i] ?? null;
-      if (row.tick !== tick) fill(row, tick);
-      const flash = i < fresh && fresh <= FLASH_MAX;
+      const flash = i < fresh && rare;
       if (row.tr.classList.contains("fresh") !== flash) row.tr.classList.toggle("fresh", flash);
       const tab = i === 0 ? 0 : -1;
       if (row.tr.tabIndex !== tab) row.tr.tabIndex = tab;
+    }
+  }
+
+  private fillAll(): void {
+    clearTimeout(this.calmTimer);
+    this.fillRows(0, ROWS_SHOWN);
+    this.complete = true;
+    this.calm = false;
+  }
+
+  private fillSome(): void {
+    this.fillRows(0, this.inView);
+    if (this.cursor < this.inView || this.cursor >= ROWS_SHOWN) this.cursor = this.inView;
+    this.fillRows(this.cursor, this.cursor + UNSEEN_ROWS_A_TIME);
+    this.cursor += UNSEEN_ROWS_A_TIME;
+    this.complete = false;
+    this.calm = false;
+    clearTimeout(this.calmTimer);
+    this.calmTimer = setTimeout(() => {
+      this.calm = true;
+      this.actions.redraw();
+    }, CALM_MS);
+  }
+
+  private fillRows(from: number, to: number): void {
+    for (let i = from; i < Math.min(to, ROWS_SHOWN); i += 1) {
+      const row = this.rows[i];
+      const tick = this.ticks[i] ?? null;
+      if (row !== undefined && row.tick !== tick) fill(row, tick);
     }
   }
 
@@ -164,7 +231,9 @@ export class StreamView {
     setText(part(this.pauseButton, "pause-word"), paused ? t("view.resume") : t("view.pause"));
     this.jumpButton.disabled = !paused && !held;
     if (paused) this.skipped = 0;
-    setText(this.state, this.words(column, held, newer));
+    const words = this.words(column, held, newer);
+    setText(this.state, words);
+    setAttribute(this.state, "title", words);
     setAttribute(this.state, "data-view", paused ? "paused" : held && newer > 0 ? "holding" : "live");
     const none = this.rows[0]?.tick === null;
     setHidden(this.empty, !none);
@@ -179,13 +248,19 @@ export class StreamView {
     return this.skipped > 0 ? t("view.skipped", { count: count(this.skipped) }) : t("view.live");
   }
 
+  private onScroll(): void {
+    // A few pixels are a trembling finger, not a wish to read.
+    this.scrolled = this.scroll.scrollTop > 4;
+    this.actions.redraw();
+  }
+
   private point(pointed: boolean): void {
     this.pointed = pointed;
     this.actions.redraw();
   }
 
   private onClick(event: Event): void {
-    if (this.selecting()) return;
+    if (this.selected) return;
     const row = this.rowOf(event.target);
     if (row?.tick) this.actions.inspect(row.tick);
   }

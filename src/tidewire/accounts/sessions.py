@@ -88,6 +88,7 @@ class LoginSessions:
         self._generation = 0
         self.opened = 0
         self.revoked = 0
+        self.touched = 0
         self.callback_errors = 0
 
     async def open(self, user: UserRecord, *, ip: str, user_agent: str, audit: ActivityEntry) -> OpenedSession:
@@ -128,6 +129,7 @@ class LoginSessions:
         if touch and now - known.last_seen >= self.rules.touch_every_s:
             # Written before it is awaited, so that parallel requests touch once.
             known.last_seen = now
+            self.touched += 1
             await self._sessions.touch(known.principal.session_id, now)
         return known.principal
 
@@ -183,6 +185,7 @@ class LoginSessions:
         return {
             "opened": self.opened,
             "revoked": self.revoked,
+            "touched": self.touched,
             "remembered": len(self._known),
             "callback_errors": self.callback_errors,
         }

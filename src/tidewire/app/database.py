@@ -8,9 +8,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from tidewire.store import migrate
 from tidewire.store.database import Database
+
+
+def is_missing(url: str) -> bool:
+    """Whether ``url`` names a SQLite file that does not exist yet. Raises SettingsError if it is no database URL."""
+    database = Database(url).url
+    return database.get_backend_name() == "sqlite" and not Path(database.database or "").exists()
 
 
 @asynccontextmanager

@@ -5,7 +5,10 @@ It must not know pages or accounts: what web processes learn of the feed, they l
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+
+import structlog
 
 from tidewire.bus.base import Bus
 from tidewire.core.clock import Clock
@@ -16,6 +19,8 @@ from tidewire.feed.synthetic import SyntheticFeed
 from tidewire.market.commands import FeedCommands
 from tidewire.market.publisher import MarketPublisher
 from tidewire.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 
 class FeedSide:
@@ -29,18 +34,29 @@ class FeedSide:
         self.publisher = MarketPublisher(bus, clock)
         self.source = _source(settings, lines, self.publisher, clock)
         self._commands = FeedCommands(bus, self.source)
+        self._connecting: asyncio.Task[bool] | None = None
 
     async def start(self) -> None:
-        """Answer commands, report health, then connect; a venue that is down is shown, and tried again for ever."""
+        """Answer commands, report health, and begin to connect; a venue that is down is shown, and tried for ever."""
         self._commands.start()
         self.publisher.start(self.source.health)
-        await self.source.connect()
+        # A mute venue holds the first attempt for half a minute; nothing else may wait for it.
+        self._connecting = asyncio.create_task(self.source.connect(), name="feed-connect")
+        self._connecting.add_done_callback(_tell_failure)
 
     async def stop(self) -> None:
         """Disconnect first, so that the last report says so. Idempotent."""
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.gather(self._connecting, return_exceptions=True)
         await self.source.disconnect()
         await self._commands.stop()
         await self.publisher.stop()
+
+
+def _tell_failure(task: asyncio.Task[bool]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.error("feed_connect_failed", exc_info=task.exception())
 
 
 def _source(settings: Settings, lines: Sequence[LineConfig], publisher: MarketPublisher, clock: Clock) -> FeedSource:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from tidewire.app.database import opened_database
+from tidewire.app.database import is_missing, opened_database
 from tidewire.core.errors import NotFound, SettingsError
 from tidewire.feed.source import LineConfig
 from tidewire.settings import ConnectionSettings, Settings
@@ -17,16 +17,19 @@ from tidewire.store.universes import Universes
 
 
 async def plan_lines(settings: Settings, database: Database | None = None) -> list[LineConfig]:
-    """Return every slot with its tickers and warnings; opens the configured database unless one is given.
+    """Return every slot with its tickers and warnings; opens the configured database unless one is given
+    (and never makes one: looking changes nothing).
 
     Raises:
         SettingsError: A universe is unknown and no symbols stand in for it; every such connection is named.
         StoreError: The database cannot be read.
     """
+    keys = [c.universe_key for c in settings.connections if c.enabled and c.universe_key]
     if database is None:
+        if not keys or is_missing(settings.database_url):
+            return lines_from(settings.connections, {})
         async with opened_database(settings.database_url) as opened:
             return await plan_lines(settings, opened)
-    keys = [c.universe_key for c in settings.connections if c.enabled and c.universe_key]
     return lines_from(settings.connections, await _members(Universes(database), keys))
 
 

@@ -21,11 +21,11 @@ from tidewire.bus.base import Bus
 from tidewire.bus.request import Requester
 from tidewire.core.clock import Clock
 from tidewire.core.feed_status import FEED_COMMAND_CHANNEL, FEED_REPLY_PREFIX, FeedCommand, FeedReply
+from tidewire.core.watched_loop import WatchedLoop
 from tidewire.monitoring.admin_namespace import AdminNamespace
 from tidewire.monitoring.feed_monitor import FeedMonitor
 from tidewire.monitoring.metrics import StatusCollector, new_registry
 from tidewire.monitoring.routes import monitoring_router
-from tidewire.monitoring.watched_loop import WatchedLoop
 from tidewire.settings import Settings
 from tidewire.store.database import Database
 from tidewire.store.records import ActivityEntry
@@ -35,7 +35,7 @@ from tidewire.web.pages import PageSettings, pages_router, static_mount
 from tidewire.web.security import HttpSecurity
 from tidewire.web.server import WebServer
 from tidewire.web.session import session_token_from_scope
-from tidewire.web.socketio_server import create_socketio
+from tidewire.web.socketio_server import HardenedServer, create_socketio
 from tidewire.web.templating import Templates
 
 # The feed answers from memory; past this it is not there, and the page says so.
@@ -68,12 +68,13 @@ class WebSide:
         self.accounts = Accounts(database, secret_key=secret_key, clock=clock)
         self.monitor = FeedMonitor(bus=bus, clock=clock)
         self._node = settings.node_name
-        self._requester = Requester(bus, f"{FEED_REPLY_PREFIX}{self._node}:{secrets.token_hex(4)}", clock)
+        self._requester = Requester(bus, f"{FEED_REPLY_PREFIX}{self._node}:{secrets.token_hex(4)}")
         self.namespace = AdminNamespace(
             authenticate=self._authenticate, monitor=self.monitor, ask_feed=self._ask_feed, audit=self._audit
         )
         self._purge = WatchedLoop("purge", PURGE_EVERY_S, self._start_purge, clock)
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._socketio: HardenedServer | None = None
         self.server = WebServer(
             host=settings.host,
             port=settings.port,
@@ -98,6 +99,10 @@ class WebSide:
 
     async def stop(self) -> None:
         """Close the port and every connection, then stop watching. Idempotent."""
+        if self._socketio is None:
+            # The port was not to be had, so nothing else has been started.
+            await self.server.stop()
+            return
         await self._socketio.shutdown()
         await self.server.stop()
         await self._purge.stop()
@@ -158,7 +163,7 @@ class WebSide:
 
     async def _authenticate(self, scope: MutableMapping[str, Any]) -> Principal | None:
         token = session_token_from_scope(scope)
-        return None if token is None else await self.accounts.load_session(token, touch=False)
+        return None if token is None else await self.accounts.load_session(token)
 
     def _session_ended(self, session_id: str) -> None:
         self._keep(self.namespace.end_session(session_id), "end-session")

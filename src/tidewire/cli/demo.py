@@ -21,7 +21,7 @@ from tidewire.accounts.service import Accounts
 from tidewire.app.database import opened_database
 from tidewire.app.platform import Platform
 from tidewire.cli.output import print_json
-from tidewire.cli.running import run, wait_for_signal
+from tidewire.cli.running import run_service, wait_for_end
 from tidewire.core.errors import SettingsError, UpstreamError
 from tidewire.core.telemetry import configure_logging
 from tidewire.feed.simulator.listing import list_market
@@ -58,7 +58,7 @@ def demo(
             required_action="Use 5 or more: five tickers have real bars.",
             will_not="The demo will not start without its real tickers.",
         )
-    run(_demo(port=port, rate=rate, tickers=tickers, day_seconds=day_seconds, data=data, as_json=as_json))
+    run_service(_demo(port=port, rate=rate, tickers=tickers, day_seconds=day_seconds, data=data, as_json=as_json))
 
 
 async def _demo(*, port: int, rate: int, tickers: int, day_seconds: float, data: Path, as_json: bool) -> None:
@@ -72,7 +72,7 @@ async def _demo(*, port: int, rate: int, tickers: int, day_seconds: float, data:
         await platform.start()
         try:
             _announce(platform.url, simulator, as_json)
-            await wait_for_signal()
+            await wait_for_end()
         finally:
             await platform.stop()
 
@@ -130,10 +130,12 @@ async def _prepare(settings: Settings, symbols: list[str]) -> None:
 @asynccontextmanager
 async def _simulator(key: str, *, rate: int, tickers: int, day_seconds: float) -> AsyncIterator[dict[str, Any]]:
     """Run ``tidewire simulate`` as a child; yield what it announced; end it afterwards."""
-    command = [sys.executable, "-m", "tidewire", "simulate", "--json", "--port", "0", "--key", key]
+    command = [sys.executable, "-m", "tidewire", "simulate", "--json", "--stop-on-eof", "--port", "0", "--key", key]
     command += ["--rate", str(rate), "--tickers", str(tickers), "--day-seconds", str(day_seconds)]
     command += ["--seed", str(SEED)]
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
     assert process.stdout is not None  # noqa: S101 - a pipe was asked for
     try:
         async with asyncio.timeout(START_TIMEOUT_S):

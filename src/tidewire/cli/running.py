@@ -21,17 +21,36 @@ def run(main: Coroutine[Any, Any, T]) -> T:
         return runner.run(main)
 
 
-async def wait_for_signal() -> str:
-    """Return the name of the first SIGTERM or SIGINT; a second one ends the process at once, and says so."""
+def run_service(main: Coroutine[Any, Any, None]) -> None:
+    """Run ``main`` until SIGTERM or SIGINT, then cancel it: its own ``finally`` closes what it opened.
+
+    The signals are heard from before the first step of ``main``, so that one that comes while things are still being
+    started leaves nothing behind either. A second one ends the process at once, and says so.
+    """
+    run(_until_signalled(main))
+
+
+async def wait_for_end() -> None:
+    """Wait until the service is cancelled."""
+    await asyncio.get_running_loop().create_future()
+
+
+async def _until_signalled(main: Coroutine[Any, Any, None]) -> None:
     loop = asyncio.get_running_loop()
-    first: asyncio.Future[str] = loop.create_future()
+    service = loop.create_task(main, name="service")
+    first: list[str] = []
 
     def receive(signum: signal.Signals) -> None:
-        if first.done():
+        if first:
             log.warning("second signal: ending at once", signal=signum.name, will_not="flush or close anything more")
             os._exit(128 + signum)
-        first.set_result(signum.name)
+        first.append(signum.name)
+        service.cancel()
 
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, receive, signum)
-    return await first
+    try:
+        await service
+    except asyncio.CancelledError:
+        if not first:
+            raise

@@ -6,7 +6,7 @@ import typer
 
 from tidewire.app.platform import Platform
 from tidewire.cli.output import print_json
-from tidewire.cli.running import run, wait_for_signal
+from tidewire.cli.running import run, run_service, wait_for_end
 from tidewire.core.errors import SettingsError
 from tidewire.core.telemetry import configure_logging
 from tidewire.settings import Settings, load_settings
@@ -57,12 +57,12 @@ def migrate(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -
 
 def _run(settings: Settings, *, with_feed: bool, with_web: bool) -> None:
     configure_logging(level=settings.log_level, style=settings.log_format, secrets=settings.secrets)
-    run(_until_signalled(Platform(settings, with_feed=with_feed, with_web=with_web)))
+    run_service(_serve(Platform(settings, with_feed=with_feed, with_web=with_web)))
 
 
-async def _until_signalled(platform: Platform) -> None:
+async def _serve(platform: Platform) -> None:
     await platform.start()
     try:
-        await wait_for_signal()
+        await wait_for_end()
     finally:
         await platform.stop()

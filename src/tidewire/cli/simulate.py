@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
+import threading
 from typing import Any, cast
 
 import typer
@@ -27,6 +31,7 @@ def simulate(
     max_connections: int = typer.Option(_DEFAULTS.max_connections, help="Connections per key."),
     eviction: str = typer.Option(_DEFAULTS.eviction, help="Who goes beyond that: oldest, newest or random."),
     as_json: bool = typer.Option(False, "--json", help="Announce as one JSON line."),
+    stop_on_eof: bool = typer.Option(False, help="End when standard input closes, so as not to outlive a parent."),
 ) -> None:
     """Serve the Massive WebSocket protocol: real daily bars with a modelled intraday path, and synthetic tickers."""
     config = SimulatorConfig(
@@ -42,6 +47,8 @@ def simulate(
         eviction=cast(Eviction, eviction),
     )
     configure_logging(secrets=key)
+    if stop_on_eof:
+        threading.Thread(target=_stop_on_eof, name="stdin", daemon=True).start()
 
     def announce(facts: dict[str, Any]) -> None:
         if as_json:
@@ -52,3 +59,9 @@ def simulate(
         typer.echo(f"Faults: curl -X POST {facts['control_url']}/faults/drop; state: {facts['control_url']}/state")
 
     run(run_until_stopped(config, announce))
+
+
+def _stop_on_eof() -> None:
+    """Wait for the end of standard input, then ask this process to stop as a person would."""
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)

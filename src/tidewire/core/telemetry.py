@@ -111,7 +111,18 @@ def _json_renderer() -> Processor:
 
 def _quiet_libraries() -> None:
     """Let chatty libraries speak only from warnings on; their info lines carry full URLs with query strings."""
-    for name in ("uvicorn.access", "engineio", "socketio", "alembic", "websockets", "aiosqlite", "asyncio", "picows"):
+    for name in (
+        "uvicorn",
+        "uvicorn.error",
+        "uvicorn.access",
+        "engineio",
+        "socketio",
+        "alembic",
+        "websockets",
+        "aiosqlite",
+        "asyncio",
+        "picows",
+    ):
         logging.getLogger(name).setLevel(logging.WARNING)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         library = logging.getLogger(name)

@@ -27,6 +27,9 @@ _log = structlog.get_logger(__name__)
 MAX_EARLY_MESSAGES = 64
 
 
+# Returns the principal as it is now, None if the login has ended. Raises StoreError or BusError if that is unknown.
+Recheck = Callable[[Principal], Awaitable[Principal | None]]
+
 # Returns who it is, None if nobody. Raises StoreError or BusError if that cannot be found out now.
 Authenticate = Callable[[Credential], Awaitable[Principal | None]]
 
@@ -41,8 +44,11 @@ class Door:
         resume: Called when a session is open, to handle each message that came early; the reception sets it.
     """
 
-    def __init__(self, board: Switchboard, authenticate: Authenticate) -> None:
+    def __init__(self, board: Switchboard, authenticate: Authenticate, recheck: Recheck | None = None) -> None:
         self._board = board
+        self._recheck = recheck
+        if recheck is not None:
+            board.on_heartbeat = self.look_again
         self._authenticate = authenticate
         self.resume: Callable[[Session, bytes], None] | None = None
 
@@ -99,6 +105,12 @@ class Door:
         if session.lifecycle.open and session.principal is None:
             self._begin(session, principal, None)
 
+    def look_again(self, session: Session) -> None:
+        """Ask whether the login still stands, in the background; changes are pushed too, this catches a lost push."""
+        if self._recheck is not None and session.principal is not None and not session.checking:
+            session.checking = True
+            self._board.spawn(self._look_again(session, session.principal, self._recheck), "hub-recheck")
+
     def change(self, session: Session, principal: Principal) -> None:
         """Set what the session's user may do now, and act on it at once: out of rooms, or another audience."""
         session.principal = principal
@@ -116,6 +128,25 @@ class Door:
                 room_id=room_id, reason="permission_revoked", message="You may no longer enter this room."
             )
             self._board.push(session, [protocol.encode(message)])
+
+    async def _look_again(self, session: Session, known: Principal, recheck: Recheck) -> None:
+        board = self._board
+        try:
+            principal = await recheck(known)
+        except (StoreError, BusError):
+            # Not knowing is no reason to cut live data; the push and the next question remain.
+            board.failures["recheck"] += 1
+            return
+        except Exception:  # noqa: BLE001 - a task's root
+            board.failures["recheck"] += 1
+            _log.exception("recheck_failed", will_not="Tidewire will not end the connection because of this.")
+            return
+        finally:
+            session.checking = False
+        if principal is None:
+            board.close(session, 4512)
+        elif session.lifecycle.open and session.principal is known and principal != known:
+            self.change(session, principal)
 
     async def _ask(self, session: Session, token: str) -> Principal:
         """Return who an open session's token stands for. One at a time. Raises RequestError."""

@@ -21,7 +21,7 @@ from tidewire.core.clock import Clock
 from tidewire.core.protocol import Delivery, Member
 from tidewire.hub.builtin import Builtin
 from tidewire.hub.command import Command, Commands
-from tidewire.hub.door import Authenticate, Door
+from tidewire.hub.door import Authenticate, Door, Recheck
 from tidewire.hub.reception import Reception
 from tidewire.hub.registry import ConnectionInfo
 from tidewire.hub.room import EVERYBODY, RoomRules
@@ -54,6 +54,7 @@ class Hub:
 
     Args:
         authenticate: Finds out who a credential stands for.
+        recheck: Asked at each heartbeat (25 s) whether a login still stands, and what it may.
         rules: Room family -> rules; only these families can be entered.
         commands: Further client messages, from features.
         opened, closed: Told about every connection, for the record; must not block.
@@ -67,6 +68,7 @@ class Hub:
         authenticate: Authenticate,
         rules: Mapping[str, RoomRules],
         options: HubOptions | None = None,
+        recheck: Recheck | None = None,
         commands: Iterable[Command] = (),
         opened: Callable[[ConnectionInfo], None] | None = None,
         closed: Callable[[ConnectionInfo], None] | None = None,
@@ -74,7 +76,7 @@ class Hub:
         options = options or HubOptions()
         self._clock = clock
         self._board = Switchboard(rules, options, clock=clock, scheduler=scheduler, opened=opened, closed=closed)
-        self._door = Door(self._board, authenticate)
+        self._door = Door(self._board, authenticate, recheck)
         table = Commands([*Builtin(self._board, self._door).commands(), *commands])
         self._reception = Reception(self._board, self._door, table)
         self._options = options
@@ -93,10 +95,15 @@ class Hub:
         await self._board.stop()
 
     async def drain(self, window_s: float = 10.0) -> int:
-        """Stop accepting, tell everybody, and close with 4000 spread over the window; return how many there were."""
+        """Stop accepting, tell everybody, and close with 4000 spread over the window; return how many there were.
+
+        Takes the window and, if peers do not answer their close frames, at most the closing deadline more.
+        """
         self._draining = True
         board = self._board
         sessions = list(board.registry)
+        if not sessions:
+            return 0
         self._random.shuffle(sessions)
         for index, session in enumerate(sessions):
             hint = protocol.Connection(
@@ -114,6 +121,11 @@ class Hub:
             await self._clock.sleep(window_s / steps)
         for session in board.registry:
             board.close(session, 4000, reconnect_after_ms=self._random.randrange(1_000))
+        # A peer that is still reading what was written before its close frame must not see a cut connection.
+        for _ in range(round(self._options.timing.close_s / DRAIN_STEP_S) + 1):
+            if not len(board.registry):
+                break
+            await self._clock.sleep(DRAIN_STEP_S)
         return len(sessions)
 
     # ---- for the gateway
@@ -285,7 +297,10 @@ class Hub:
             outbox_bytes=board.budget.held_bytes,
             outbox_peak_bytes=board.budget.peak_bytes,
             tasks=board.tasks,
-            failures=dict(board.failures),
+            failures={
+                **board.failures,
+                **({"flush": board.rooms.failed_flushes} if board.rooms.failed_flushes else {}),
+            },
         )
 
     # ---- inside

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 import msgspec
+import structlog
 
 from tidewire.accounts.grants import Address, resolve
 from tidewire.core import protocol
@@ -24,6 +25,8 @@ from tidewire.hub.history import Recovery
 from tidewire.hub.outbox import Outcome
 from tidewire.hub.room import Room, RoomRules
 from tidewire.hub.session import Session, Subscription
+
+_log = structlog.get_logger(__name__)
 
 # A write to one socket costs about 5 microseconds; at twice that per member, one room uses at most half a core.
 PACE_PER_MEMBER_S = 10e-6
@@ -102,6 +105,7 @@ class Rooms:
         self._made = 0
         self.published = 0
         self.delivered = 0
+        self.failed_flushes = 0
 
     def __len__(self) -> int:
         return len(self._rooms)
@@ -294,7 +298,7 @@ class Rooms:
     def _flush_soon(self) -> None:
         rooms, self._soon = self._soon, {}
         for room in rooms:
-            self._flush(room)
+            self._flush_safely(room)
 
     def _flush_later(self) -> None:
         now = self._clock.monotonic()
@@ -302,10 +306,17 @@ class Rooms:
         due = [room for room, at in self._later.items() if at <= now + 0.0005]
         for room in due:
             self._later.pop(room, None)
-            self._flush(room)
+            self._flush_safely(room)
         self._later_at = min(self._later.values(), default=float("inf"))
         if self._later:
             self._scheduler.call_later(max(0.0, self._later_at - now), self._flush_later)
+
+    def _flush_safely(self, room: Room[Session]) -> None:
+        try:
+            self._flush(room)
+        except Exception:  # noqa: BLE001 - a root of the event loop: one room's failure must not stop the others
+            self.failed_flushes += 1
+            _log.exception("room_flush_failed", room_id=room.room_id, will_not="Tidewire will not send these again.")
 
     def _flush(self, room: Room[Session]) -> None:
         shares = room.flush()

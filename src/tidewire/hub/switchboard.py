@@ -86,6 +86,7 @@ class Switchboard:
             close_slow=self._close_slow,
         )
         self.failures: Counter[str] = Counter()
+        self.on_heartbeat: Callable[[Session], None] | None = None
         self._opened = opened
         self._closed = closed
         self._timetable: Timetable[Session] = Timetable()
@@ -210,6 +211,8 @@ class Switchboard:
     def _do(self, session: Session, due: Due, now: float, wall: float) -> None:
         if due is Due.HEARTBEAT:
             session.marks = (now, session.messages_in, session.sequence)
+            if self.on_heartbeat is not None:
+                self.on_heartbeat(session)
             self.push(session, [protocol.encode(protocol.Heartbeat(timestamp=wall))])
             # The protocol-level ping is answered by every WebSocket library, also where timers sleep (hidden tabs).
             if session.fast:

@@ -18,13 +18,13 @@ from socketio.exceptions import ConnectionRefusedError as Refused
 
 from tidewire.accounts.model import Principal
 from tidewire.core.errors import NotFound, RateLimited, RequestError, TidewireError, Unauthenticated
+from tidewire.core.watched_loop import WatchedLoop
 from tidewire.monitoring.admin_request import InspectTick, Nothing, SetOptions, Stream, parse_request
 from tidewire.monitoring.admin_session import AdminSession, AdminSessions, Authenticate
 from tidewire.monitoring.admin_stream import AdminStream
 from tidewire.monitoring.feed_control import AskFeed, Audit, FeedControl
 from tidewire.monitoring.feed_monitor import FeedMonitor
 from tidewire.monitoring.viewer import HARD_QUEUE, SOFT_QUEUE, Options
-from tidewire.monitoring.watched_loop import WatchedLoop
 
 NAMESPACE = "/admin-ws"
 ROOM = "admin_monitoring"

@@ -12,6 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from tidewire.core.feed_status import FeedPause, FeedStatus, LineHealth
+from tidewire.core.loop_report import LoopReport
 from tidewire.monitoring.bus_errors import BusErrorReport
 from tidewire.monitoring.bus_tick import UNASSIGNED, Malformed
 from tidewire.monitoring.history import UNKNOWN, Point, point_of
@@ -73,30 +74,6 @@ class MonitorStatus(msgspec.Struct, frozen=True, kw_only=True):
     bus_errors: BusErrorReport
     loops: dict[str, LoopReport]
     connections: dict[str, LineHealth]
-
-
-class LoopReport(msgspec.Struct, frozen=True, kw_only=True):
-    """How one background loop of this process is.
-
-    Attributes:
-        running: Whether its task is alive.
-        last_run_age: Seconds since its last completed round; None before the first.
-        runs, failures: Rounds since the start, and how many of them failed.
-        last_error: What the latest failure was.
-    """
-
-    running: bool
-    interval: float
-    last_run_age: float | None
-    runs: int
-    failures: int
-    last_error: str | None
-
-    @property
-    def is_late(self) -> bool:
-        """Whether the loop has missed so many rounds that something must be wrong."""
-        # Ten rounds and two seconds: a busy machine delays a 100 ms loop by more than one round.
-        return not self.running or (self.last_run_age or 0.0) > 10 * self.interval + 2.0
 
 
 class LineMetrics(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from tidewire.store.engine import WRITES, create_engine, ensure_folder, is_sqlite, parse_url
+from tidewire.store.engine import WRITES, create_engine, ensure_file, is_sqlite, parse_url
 from tidewire.store.failure import FOREIGN, translate, unknown_outcome
 
 
@@ -56,7 +56,7 @@ class Database:
     async def start(self) -> None:
         """Connect once, so that a wrong URL ends the start. Raises StoreError."""
         try:
-            ensure_folder(self.url)
+            ensure_file(self.url)
         except OSError as exc:
             raise translate(exc) from exc
         await self.ping()

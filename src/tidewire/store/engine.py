@@ -102,10 +102,13 @@ def create_engine(url: URL, *, pool_size: int, timeout_s: float, statement_timeo
     )
 
 
-def ensure_folder(url: URL) -> None:
-    """Create the folder of a SQLite file if it is missing. Raises OSError."""
+def ensure_file(url: URL) -> None:
+    """Create a SQLite file that is missing, with its folder, readable by its owner only. Raises OSError."""
     if is_sqlite(url) and url.database:
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        path = Path(url.database)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # It will hold password hashes. SQLite gives its -wal and -shm files the same mode.
+        path.touch(mode=0o600)
 
 
 def _prepare_sqlite(engine: AsyncEngine) -> None:

@@ -18,7 +18,7 @@ from alembic.util.exc import CommandError
 from sqlalchemy import Connection, text
 
 from tidewire.core.errors import StoreError
-from tidewire.store.engine import WRITES, create_engine, ensure_folder, parse_url
+from tidewire.store.engine import WRITES, create_engine, ensure_file, parse_url
 from tidewire.store.failure import FOREIGN, translate
 from tidewire.store.models import Base
 
@@ -106,7 +106,7 @@ async def _run(url: str, function: Callable[[Connection], T]) -> T:
     # One connection, and no deadline on a statement: a migration of a large table may take minutes.
     engine = create_engine(parsed, pool_size=1, timeout_s=10.0, statement_timeout_s=None)
     try:
-        ensure_folder(parsed)
+        ensure_file(parsed)
         async with engine.execution_options(**{WRITES: True}).begin() as connection:
             return await connection.run_sync(function)
     except CommandError as exc:

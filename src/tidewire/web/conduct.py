@@ -12,10 +12,13 @@ import codecs
 from collections.abc import Callable
 from functools import partial
 
+import structlog
 from multidict import CIMultiDict
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
 from tidewire.core.token_bucket import TokenBucket
+
+_log = structlog.get_logger(__name__)
 
 MAX_MESSAGE_BYTES = 65_536
 MAX_FRAGMENTS = 64
@@ -25,6 +28,8 @@ LOW_MARK_BYTES = 16_384
 # A message that began must end; a peer that gets a close frame must answer or be cut.
 FRAGMENT_DEADLINE_S = 10.0
 CLOSE_DEADLINE_S = 2.0
+# Long enough for a close frame to arrive before the TCP connection is cut under it.
+FAIL_DEADLINE_S = 0.25
 # reliability.md 3.1 item 8 proposes 10 control frames a second; a library may send a few at once.
 CONTROL_RATE = 10.0
 CONTROL_BURST = 100.0
@@ -90,6 +95,9 @@ class Conduct(WSListener):
     def on_control(self, payload: bytes) -> None:
         """A ping or pong came."""
 
+    def on_breach(self) -> None:
+        """The peer broke the protocol in a way that picows noticed; it is being closed."""
+
     def on_gone(self) -> None:
         """The connection is over."""
 
@@ -143,14 +151,18 @@ class Conduct(WSListener):
         transport.request.headers = _NO_HEADERS
         transport.response.headers = _NO_HEADERS
         transport.underlying_transport.set_write_buffer_limits(high=SOFT_MARK_BYTES, low=LOW_MARK_BYTES)
-        self.on_opened()
+        try:
+            self.on_opened()
+        except Exception:  # noqa: BLE001 - a root: picows would take it for the peer's fault
+            self.exception("on_opened")
+            transport.send_close(1011, b"internal error")  # type: ignore[arg-type]
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Take one frame."""
         if self.peer_code is not None or (transport.is_close_frame_sent and frame.msg_type != WSMsgType.CLOSE):
             return
         if frame.rsv1 or frame.rsv2 or frame.rsv3:
-            self.close(1002, "reserved bit set")
+            self._fail(1002, "reserved bit set")
             return
         kind = frame.msg_type
         if kind == WSMsgType.TEXT or kind == WSMsgType.BINARY or kind == WSMsgType.CONTINUATION:
@@ -175,21 +187,58 @@ class Conduct(WSListener):
         """The buffer is under the low mark."""
         self.congested = False
 
+    # ---- picows logs here, so that its words about a socket reach that socket
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - the name picows calls
+        """Nothing that has to be formatted is wanted."""
+        return False
+
+    def log(self, level: int, message: str, *values: object) -> None:
+        """Ignore."""
+
+    def debug(self, message: str, *values: object) -> None:
+        """Ignore."""
+
+    def info(self, message: str, *values: object) -> None:
+        """Ignore."""
+
+    def warning(self, message: str, *values: object) -> None:
+        """Ignore."""
+
+    def error(self, message: str, *values: object) -> None:
+        """Picows is about to close the socket because of the peer's bytes: make sure that it does end.
+
+        If the peer's close frame came in the same read, before the broken bytes, it is answered first and the rest does
+        not count (RFC 6455 section 1.4: data after a close frame is discarded).
+        """
+        self.on_breach()
+        handshake = self._transport.close_handshake
+        if handshake is not None and handshake.recv is not None and not self.close_sent:
+            self._answer_close(int(handshake.recv.code), empty=int(handshake.recv.code) == 0)  # type: ignore[call-overload]
+        self._arm(FAIL_DEADLINE_S)
+        self.close_sent = True
+
+    def exception(self, message: str, *values: object) -> None:
+        """A callback of ours raised: that is our fault, and the socket is being closed with 1011."""
+        _log.exception("socket_callback_failed", where=message, will_not="Tidewire will not keep this connection.")
+        self._arm(FAIL_DEADLINE_S)
+        self.close_sent = True
+
     # ---- inside
 
     def _take_data(self, kind: object, frame: WSFrame) -> None:
         if kind == WSMsgType.CONTINUATION:
             if self._fragments is None:
-                self.close(1002, "nothing to continue")
+                self._fail(1002, "nothing to continue")
                 return
             self._add_fragment(frame.get_payload_as_bytes(), frame.fin)
             return
         if self._fragments is not None:
-            self.close(1002, "the message before is unfinished")
+            self._fail(1002, "the message before is unfinished")
             return
         self._text = kind == WSMsgType.TEXT
         if not self._text and not self.accept_binary:
-            self.close(1003, "text only")
+            self._fail(1003, "text only")
             return
         payload = frame.get_payload_as_bytes()
         if not frame.fin:
@@ -200,7 +249,7 @@ class Conduct(WSListener):
             self._add_fragment(payload, False)
             return
         if self._text and not payload.isascii() and not _is_utf8(payload):
-            self.close(1007, "invalid UTF-8")
+            self._fail(1007, "invalid UTF-8")
             return
         self.on_message(payload, self._text)
 
@@ -210,14 +259,14 @@ class Conduct(WSListener):
         self._fragment_bytes += len(payload)
         if self._fragment_bytes > MAX_MESSAGE_BYTES or len(self._fragments) > MAX_FRAGMENTS:
             self._fragments = None
-            self.close(1009, "message too big")
+            self._fail(1009, "message too big")
             return
         if self._decoder is not None:
             try:
                 self._decoder.decode(payload, final)
             except UnicodeDecodeError:
                 self._fragments = None
-                self.close(1007, "invalid UTF-8")
+                self._fail(1007, "invalid UTF-8")
                 return
         if final:
             self._disarm()
@@ -229,7 +278,7 @@ class Conduct(WSListener):
         if self._control is None:
             self._control = TokenBucket(rate=CONTROL_RATE, burst=CONTROL_BURST, now=now)
         if not self._control.take(now):
-            self.close(1008, "too many control frames")
+            self._fail(1008, "too many control frames")
             return
         # Whoever does not read gets no pongs either: they would only grow the buffer (reliability.md finding 2).
         if kind == WSMsgType.PING and not self.congested:
@@ -239,17 +288,25 @@ class Conduct(WSListener):
     def _take_close(self, payload: bytes) -> None:
         code = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else 1005
         self.peer_code = code
-        if not self.close_sent and not self._transport.is_close_frame_sent:
-            self.close_sent = True
-            if not payload:
-                # picows cannot send a close frame without a code, and the answer repeats what came.
-                self._transport.underlying_transport.write(b"\x88\x00")
-            elif _is_close_code(code):
-                self._transport.send_close(code)  # type: ignore[arg-type]
-            else:
-                self._transport.send_close(1002, b"invalid close code")  # type: ignore[arg-type]
+        if not self.close_sent:
+            self._answer_close(code, empty=not payload)
         self._transport.disconnect()
         self._arm(CLOSE_DEADLINE_S)
+
+    def _fail(self, code: int, reason: str) -> None:
+        """Close because the peer broke the protocol; nobody waits long for its answer (RFC 6455 section 7.1.7)."""
+        self.close(code, reason)
+        self._arm(FAIL_DEADLINE_S)
+
+    def _answer_close(self, code: int, *, empty: bool) -> None:
+        self.close_sent = True
+        if empty:
+            # picows cannot send a close frame without a code, and the answer repeats what came.
+            self._transport.underlying_transport.write(b"\x88\x00")
+        elif _is_close_code(code):
+            self._transport.send_close(code)  # type: ignore[arg-type]
+        else:
+            self._transport.send_close(1002, b"invalid close code")  # type: ignore[arg-type]
 
     def _arm(self, delay_s: float) -> None:
         self._disarm()
@@ -265,7 +322,7 @@ class Conduct(WSListener):
         if self.close_sent or self.peer_code is not None:
             self.abort()
         else:
-            self.close(1008, "unfinished message")
+            self._fail(1008, "unfinished message")
 
 
 def _is_utf8(payload: bytes) -> bool:

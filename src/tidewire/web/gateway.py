@@ -15,7 +15,6 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, cast
 
-import structlog
 from picows import WSAutoPingStrategy, WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
 from picows.picows import WSProtocol  # type: ignore[attr-defined]
 
@@ -23,8 +22,6 @@ from tidewire.hub.hub import Hub
 from tidewire.hub.session import Peer, Session
 from tidewire.web.conduct import MAX_MESSAGE_BYTES, Conduct
 from tidewire.web.handshake import Acceptance, Policy, Refusal, judge, path_of, response
-
-_log = structlog.get_logger(__name__)
 
 # Files that are not client sockets: the database, the bus, listeners, logs, HTTP requests under way.
 SPARE_FILES = 200
@@ -40,11 +37,12 @@ def connection_cap() -> int:
 class HubConnection(Conduct):
     """One client of the hub."""
 
-    __slots__ = ("_accepted", "_hub", "_session")
+    __slots__ = ("_accepted", "_gateway", "_hub", "_session")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, hub: Hub, accepted: Acceptance) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, gateway: Gateway, accepted: Acceptance) -> None:
         super().__init__(loop)
-        self._hub = hub
+        self._gateway = gateway
+        self._hub = gateway.hub
         self._accepted: Acceptance | None = accepted
         self._session: Session | None = None
 
@@ -74,10 +72,15 @@ class HubConnection(Conduct):
         if self._session is not None:
             self._hub.alive(self._session, payload)
 
+    def on_breach(self) -> None:
+        """Count it."""
+        self._gateway.protocol_errors += 1
+
     def on_gone(self) -> None:
-        """Tell the hub."""
-        if self._session is not None:
-            self._hub.lost(self._session, self.peer_code)
+        """Tell the hub, and let go of the session, which holds this socket."""
+        session, self._session = self._session, None
+        if session is not None:
+            self._hub.lost(session, self.peer_code)
 
     def pause_writing(self) -> None:
         """The client reads too slowly."""
@@ -117,7 +120,6 @@ class Gateway:
         self.protocol_errors = 0
         self._per_ip = connections_per_ip
         self._max = max_connections if max_connections is not None else connection_cap()
-        self._log = PicowsLog(self)
 
     def protocol_class(self) -> type[asyncio.Protocol]:
         """Return what uvicorn's ``ws=`` takes."""
@@ -134,8 +136,8 @@ class Gateway:
 
     def take(self, transport: asyncio.Transport, accepted: Acceptance, loop: asyncio.AbstractEventLoop) -> None:
         """Make picows the transport's protocol, as if the client had just sent its request to it."""
-        listener = HubConnection(loop, self.hub, accepted)
-        hand_over(transport, accepted.request, accepted.subprotocol, listener, self._log)
+        listener = HubConnection(loop, self, accepted)
+        hand_over(transport, accepted.request, accepted.subprotocol, listener)
 
     def _full(self, accepted: Acceptance) -> Refusal | None:
         retry = (("retry-after", "5"),)
@@ -149,9 +151,7 @@ class Gateway:
         return None
 
 
-def hand_over(
-    transport: asyncio.Transport, request: bytes, subprotocol: str | None, listener: Conduct, log: object
-) -> None:
+def hand_over(transport: asyncio.Transport, request: bytes, subprotocol: str | None, listener: Conduct) -> None:
     """Give an asyncio transport to picows, replaying the handshake request.
 
     The transport must be paused: uvloop chooses between its two ways of reading when reading starts, and picows reads
@@ -167,7 +167,7 @@ def hand_over(
         None,  # ws_path: clients only
         False,  # is_client_side
         answer,
-        log,
+        listener,  # logger: what picows says about this socket
         True,  # disconnect_on_exception
         None,  # websocket_handshake_timeout: the handshake is complete already
         False,  # enable_auto_ping: the hub asks itself
@@ -190,40 +190,6 @@ def hand_over(
         protocol.buffer_updated(len(part))
     if not transport.is_closing() and not listener.reading_held:
         transport.resume_reading()
-
-
-class PicowsLog:
-    """What picows logs to: it counts breaches of the protocol and formats nothing.
-
-    A ``logging.Logger`` here would cost each socket a logger of its own, and each hostile client a line.
-    """
-
-    __slots__ = ("_gateway",)
-
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
-
-    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - the name picows calls
-        """Nothing below warnings is wanted."""
-        return False
-
-    def debug(self, message: str, *values: object) -> None:
-        """Ignore."""
-
-    def info(self, message: str, *values: object) -> None:
-        """Ignore."""
-
-    def warning(self, message: str, *values: object) -> None:
-        """Ignore."""
-
-    def error(self, message: str, *values: object) -> None:
-        """Count a client's breach of the protocol."""
-        self._gateway.protocol_errors += 1
-
-    def exception(self, message: str, *values: object) -> None:
-        """An exception in our own callbacks; picows closes the socket with 1011."""
-        self._gateway.protocol_errors += 1
-        _log.exception("gateway_callback_failed", will_not="Tidewire will not keep this connection.")
 
 
 class _Entrance(asyncio.Protocol):

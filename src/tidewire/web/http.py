@@ -63,7 +63,14 @@ def create_http(
     cookies = SessionCookies(secure=rules.secure, max_age_s=accounts.sessions.rules.absolute_s)
     csrf = Csrf(secret_key, cookies)
     # /docs would load from a foreign host; redirects on a slash would be built from the Host header.
-    options = {"docs_url": None, "redoc_url": None, "redirect_slashes": False, **fastapi_options}
+    # The schema names every route, so pages.py serves it to those who are logged in.
+    options = {
+        "docs_url": None,
+        "redoc_url": None,
+        "openapi_url": None,
+        "redirect_slashes": False,
+        **fastapi_options,
+    }
     app = FastAPI(title=title, version=version, **options)
     for error in (TidewireError, HTTPException, RequestValidationError):
         app.add_exception_handler(error, answers.handle)

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -78,6 +78,11 @@ def pages_router(templates: Templates, settings: PageSettings, csrf_token: Calla
     def docs(request: Request, principal: Annotated[Principal, Depends(current_principal)]) -> Response:
         """The HTTP API, browsable, from our own files."""
         return page(request, principal, "api_docs.html", "docs")
+
+    @router.get("/openapi.json")
+    def openapi(request: Request, _principal: Annotated[Principal, Depends(current_principal)]) -> Response:
+        """The HTTP API for programs; it names every route, so it is not for strangers."""
+        return JSONResponse(request.app.openapi(), headers={"Cache-Control": "no-store"})
 
     return router
 

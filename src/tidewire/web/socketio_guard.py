@@ -122,6 +122,11 @@ class SocketRecord:
 class SocketServer(Protocol):
     """What the gate needs of the server behind it."""
 
+    @property
+    def stopped(self) -> bool:
+        """Whether the server has shut down and takes no more sockets."""
+        ...
+
     async def handle_request(self, scope: Scope, receive: Receive, send: Send) -> object:
         """Serve one WebSocket until it ends."""
         ...
@@ -196,6 +201,8 @@ class SocketGuard:
         origins = [value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"origin"]
         if len(origins) > 1 or not self._origin_allowed(origins[0] if origins else None):
             return _FOREIGN_ORIGIN
+        if self._server.stopped:
+            return _STOPPED
         if self._open.total() >= self._limits.max_sessions:
             return _FULL
         if self._open[address] >= self._limits.max_sessions_per_address:
@@ -248,6 +255,14 @@ _FOREIGN_ORIGIN = Refusal(
     "Origin refused",
     "This origin is not allowed to open sockets here.",
     "Open the page from an allowed origin, or add this one to TIDEWIRE_ALLOWED_ORIGINS.",
+    "Tidewire will not open the socket.",
+)
+_STOPPED = Refusal(
+    503,
+    "shutting_down",
+    "Shutting down",
+    "This server is stopping and takes no more sockets.",
+    "Connect again in a moment; the page does so by itself.",
     "Tidewire will not open the socket.",
 )
 _FULL = Refusal(

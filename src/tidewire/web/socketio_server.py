@@ -53,6 +53,7 @@ class HardenedServer(socketio.AsyncServer):  # type: ignore[misc]
         # The default lets everybody join "/", which would satisfy the deadline without any check.
         self.namespaces: list[str] = []
         self.counts: Counter[str] = Counter()
+        self.stopped = False
         self._limits = limits
         self._clock = clock
         self._records: dict[str, SocketRecord] = {}
@@ -89,6 +90,8 @@ class HardenedServer(socketio.AsyncServer):  # type: ignore[misc]
 
     async def shutdown(self) -> None:
         """End every socket and every task. Call it before the web server stops. Idempotent."""
+        # First, so that a page that reconnects at once does not start what nobody would stop.
+        self.stopped = True
         for record in list(self._records.values()):
             record.abort()
         for timer in self._deadlines.values():

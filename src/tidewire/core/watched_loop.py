@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from tidewire.core.clock import Clock
-from tidewire.monitoring.feed_report import LoopReport
+from tidewire.core.loop_report import LoopReport
 
 
 class WatchedLoop:
@@ -45,14 +45,14 @@ class WatchedLoop:
         self._runs = 0
         self._failures = 0
         self._last_error: str | None = None
-        self._log = structlog.get_logger("tidewire.monitoring")
+        self._log = structlog.get_logger("tidewire.loop")
 
     def start(self) -> None:
         """Start the loop. Raises RuntimeError if it runs already."""
         if self._task is not None:
             raise RuntimeError(f"the {self.name} loop runs already")
         self._started = self._clock.monotonic()
-        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"monitoring:{self.name}")
+        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"loop:{self.name}")
 
     async def stop(self) -> None:
         """Cancel the loop and wait for its end. Idempotent."""

