@@ -17,7 +17,6 @@ from tidewire.client import event as ev
 from tidewire.client.session import Session
 from tidewire.core.protocol import BATCH, PLAIN, Since
 
-
 WORDS: dict[type, str] = {
     ev.Connect: "connect",
     ev.FetchToken: "fetch_token",

@@ -58,6 +58,10 @@ class Wire:
         self.sequence = 0
         self.open = True
 
+    def say(self, message: dict[str, Any]) -> None:
+        """Send any message."""
+        self.out.append(_Pending(json.dumps(message).encode()))
+
     def spoil(self, room: str, *, repeat: bool) -> None:
         """Make a faulty server of it: say a live message on its way twice, or forget it without a word."""
         for index, pending in enumerate(self.out):
