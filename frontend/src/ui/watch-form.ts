@@ -2,7 +2,7 @@
  * The field that adds symbols: checks what is typed, suggests what the server knows, says what came of it.
  * It must not know the list; it asks for what it needs.
  */
-import { MAX_SYMBOLS, type Parsed, parseSymbols } from "../state/symbols";
+import { isSymbol, MAX_SYMBOLS, type Parsed, parseSymbols } from "../state/symbols";
 import { element, find, part, setAttribute, setHidden, setText } from "./dom";
 import { count, t } from "./text";
 
@@ -98,14 +98,14 @@ export class WatchForm {
   }
 }
 
-/** Symbols of which this server has seen a tick; none if it cannot be asked, since suggestions are only a help. */
+/** Symbols of which this server has seen a tick, and that can be watched; none if it cannot be asked, since suggestions are only a help. */
 export async function knownSymbols(prefix: string, limit: number): Promise<string[]> {
   const query = new URLSearchParams({ prefix, limit: String(limit) });
   try {
     const answer = await fetch(`/api/v1/market/symbols?${query}`, { headers: { Accept: "application/json" } });
     if (!answer.ok) return [];
     const body = (await answer.json()) as { symbols?: unknown };
-    return Array.isArray(body.symbols) ? body.symbols.filter((one) => typeof one === "string") : [];
+    return Array.isArray(body.symbols) ? body.symbols.filter((one) => typeof one === "string" && isSymbol(one)) : [];
   } catch {
     // The network is away; the page's own connection says so.
     return [];

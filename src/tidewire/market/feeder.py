@@ -79,7 +79,7 @@ class RoomFeeder:
 
     def symbols(self, prefix: str, limit: int) -> list[str]:
         """Return at most ``limit`` known symbols that begin with ``prefix``, shortest first, then by name."""
-        found = (symbol for symbol in self._last if symbol.startswith(prefix))
+        found = (last.symbol for last in self._known.values() if last.symbol.startswith(prefix))
         return heapq.nsmallest(limit, found, key=lambda symbol: (len(symbol), symbol))
 
     def _receive(self, _: str, payloads: Sequence[bytes]) -> None:
