@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,12 +15,12 @@ from tests.support.served import USERS, add_admin, serving, settings
 
 
 @pytest.fixture(scope="module")
-def values(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def values(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A platform whose sessions outlive it, with one administrator."""
     folder = tmp_path_factory.mktemp("restart")
     found = settings(folder)
     add_admin(found, folder)
-    yield found
+    return found
 
 
 def test_a_page_says_that_its_server_is_gone_and_is_live_again_when_it_is_back(

@@ -26,7 +26,8 @@ PAYLOADS = (
     "<img src=x onerror=pwned()>", "<script>pwned()</script>", "<svg onload=pwned()>", "<b onclick=pwned()>x",
     "\"><img src=x onerror=pwned()>", "' onfocus=pwned() autofocus '", "javascript:pwned()", "{{pwned()}}",
     "${pwned()}", "<iframe srcdoc='<script>pwned()</script>'>", "<a href=javascript:pwned()>x</a>",
-    "</td><script>pwned()</script>", "<style>*{x:expression(pwned())}</style>", "<math><mi xlink:href=javascript:pwned()>",
+    "</td><script>pwned()</script>", "<style>*{x:expression(pwned())}</style>",
+    "<math><mi xlink:href=javascript:pwned()>",
     "&lt;img src=x onerror=pwned()&gt;", "\\u003cimg src=x onerror=pwned()\\u003e", "<!--><img src=x onerror=pwned()>",
     "<details open ontoggle=pwned()>", "<input onfocus=pwned() autofocus>", "<object data=javascript:pwned()>",
 )  # fmt: skip
@@ -118,7 +119,7 @@ def test_what_another_program_publishes_is_seen_as_text_and_soon(
 def test_a_feed_in_its_own_process_is_shown_missed_when_killed_and_found_again(
     chromium: Browser, complaints: Complaints, values: dict[str, str], folder: Path
 ) -> None:
-    """Ticks and status cross processes; a killed feed is told within seconds, its figures marked old; then it is back."""
+    """Ticks and status cross processes; a killed feed is told at once and its figures marked old; then it is back."""
     with serving(values, folder, "--no-feed") as (_, url):
         with Service("feed", values=values, cwd=folder) as feed:
             visitors, page = visit(chromium, url, complaints)
