@@ -80,6 +80,7 @@ def test_figures_move_and_charts_are_full_from_the_first_second(visitors: Visito
     wire = PageWire(page)
     open_feed(page)
     place = column(page, 1)
+    wait_until(page, lambda: wire.answers("request_snapshot"), "the snapshot")
     snapshot = wire.answers("request_snapshot")[0]
     points = snapshot["history"]["connection_1"]["points"]
     assert len(points) > 1

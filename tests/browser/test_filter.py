@@ -22,12 +22,15 @@ def test_a_filter_cuts_traffic_and_survives_a_reload(visitors: Visitors, admin_s
     expect(page).to_have_url(re.compile(r"\?symbols=aapl$"))
     expect(page.get_by_test_id("filter-state")).to_contain_text("server")
     only_apple(page)
+    wait_until(page, lambda: wire.asked[-1][2] is not None, "the server's answer to the filter")
     since = len(wire.received)
     wait_until(page, lambda: len(wire.ticks(since)) >= 5, "five ticks under the filter")
     assert {tick["symbol"] for tick in wire.ticks(since)} == {"AAPL"}
     expect(column(page, 2).get_by_text("No tick matches the filter")).to_be_visible()
+    answered = len(wire.answers("set_options"))
     page.reload()
     expect(page.get_by_test_id("filter-symbols")).to_have_value("aapl")
+    wait_until(page, lambda: len(wire.answers("set_options")) > answered, "the server's answer to the filter")
     since = len(wire.received)
     only_apple(page)
     assert {tick["symbol"] for tick in wire.ticks(since)} <= {"AAPL"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -12,9 +12,16 @@ from tests.support.valkey import valkey, valkey_url
 from tidewire.bus.base import Bus
 from tidewire.bus.memory import MemoryBus
 from tidewire.bus.redis import RedisBus
+from tidewire.bus.wire import BrokerLimits
 from tidewire.core.clock import SystemClock
 
-__all__ = ["valkey", "valkey_url"]
+__all__ = ["MakeBus", "valkey", "valkey_url"]
+
+# The product's, except that a quiet connection is asked sooner and trouble is forgotten within a test's patience.
+QUICK = BrokerLimits(ping_interval_s=0.1, command_timeout_s=1.0, degraded_s=0.3, flush_timeout_s=1.0)
+
+# (url, limits) -> a bus that is stopped when the test ends.
+MakeBus = Callable[..., RedisBus]
 
 
 @pytest.fixture(params=["memory", "redis"])
@@ -37,3 +44,17 @@ async def bus(idle_bus: Bus) -> AsyncIterator[Bus]:
 def channel() -> str:
     """A channel name of one's own: the Redis server is shared by the session."""
     return f"tidewire:test:{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+async def make_bus() -> AsyncIterator[MakeBus]:
+    """A maker of Redis buses with quick limits; not started, but stopped afterwards."""
+    made: list[RedisBus] = []
+
+    def make(url: str, limits: BrokerLimits = QUICK) -> RedisBus:
+        made.append(RedisBus(url, SystemClock(), random.Random(len(made)), limits=limits))
+        return made[-1]
+
+    yield make
+    for bus in made:
+        await bus.stop()

@@ -26,8 +26,7 @@ MALFORMED = (
     b'{"type":"market_tick","symbol":"AAPL","price":"much","volume":1,"timestamp":1700000000,"source":"x"}',
     b'{"type":"market_tick","symbol":"AAPL","price":1,"volume":1,"timestamp":1700000000000,"source":"x"}',
     b'{"type":"market_tick","symbol":"A B","price":1,"volume":1,"timestamp":1700000000,"source":"x"}',
-    b'{"type":"market_tick","symbol":"AAPL","price":1,"volume":1,"timestamp":1700000000,"source":"'
-    + b"x" * 5000 + b'"}',
+    b'{"type":"market_tick","symbol":"AAPL","price":1,"volume":1,"timestamp":1700000000,"source":"%s"}' % (b"x" * 5000),
 )  # fmt: skip
 
 

@@ -119,7 +119,7 @@ def test_what_another_program_publishes_is_seen_as_text_and_soon(
 def test_a_feed_in_its_own_process_is_shown_missed_when_killed_and_found_again(
     chromium: Browser, complaints: Complaints, values: dict[str, str], folder: Path
 ) -> None:
-    """Ticks and status cross processes; a killed feed is told at once and its figures marked old; then it is back."""
+    """Ticks and status cross processes; a killed feed is told soon, its figures marked old; then it is back."""
     with serving(values, folder, "--no-feed") as (_, url):
         with Service("feed", values=values, cwd=folder) as feed:
             visitors, page = visit(chromium, url, complaints)

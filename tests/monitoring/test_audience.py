@@ -12,7 +12,7 @@ from tests.monitoring.ticks import Ticks
 from tidewire.monitoring.audience import HANDED_OVER, MAX_PENDING, Audience
 from tidewire.monitoring.bus_tick import Seen
 from tidewire.monitoring.tick_filter import TickFilter
-from tidewire.monitoring.viewer import BATCH_BUDGET, SINGLE_BUDGET, Options, Verdict, Viewer, conflate
+from tidewire.monitoring.viewer import BATCH_BUDGET, FLUSH_EVERY_S, SINGLE_BUDGET, Options, Verdict, Viewer, conflate
 
 LANES = ["connection_1", "connection_2", "unassigned"]
 FILTERS = [None, TickFilter(symbols=("A*",)), TickFilter(types=("T",))]
@@ -204,15 +204,20 @@ def test_viewers_in_the_same_situation_share_one_delivery() -> None:
 
 
 def test_a_flush_over_budget_keeps_the_newest_per_symbol() -> None:
-    """Single mode shows ten, the newest of each symbol, oldest first; the rest is counted."""
+    """Single mode shows a few, the newest of each symbol, oldest first; the rest is counted."""
     audience, ticks = Audience(), Ticks()
     viewer = audience.add("one")
     audience.absorb([ticks.make(f"S{number % 12}") for number in range(36)])
     (delivery,) = audience.flush()
-    assert [seen.id for seen in delivery.ticks] == list(range(27, 37))
-    assert len(delivery.ticks) == SINGLE_BUDGET
-    assert delivery.dropped == {"connection_1": 26}
-    assert viewer.dropped == {"connection_1": 26}
+    assert [seen.id for seen in delivery.ticks] == list(range(37 - SINGLE_BUDGET, 37))
+    assert delivery.dropped == {"connection_1": 36 - SINGLE_BUDGET}
+    assert viewer.dropped == {"connection_1": 36 - SINGLE_BUDGET}
+
+
+def test_single_mode_keeps_to_a_hundred_ticks_a_second() -> None:
+    """However often flushes come, a viewer without batches gets at most 100 tick_update/s (contract.md section 4)."""
+    assert SINGLE_BUDGET >= 1
+    assert SINGLE_BUDGET / FLUSH_EVERY_S <= 100
 
 
 def test_within_the_budget_nothing_is_conflated() -> None:
@@ -308,7 +313,7 @@ def test_a_backlog_and_new_ticks_share_one_budget() -> None:
     viewer = Viewer("one")
     viewer.defer([ticks.make(f"S{number}") for number in range(SINGLE_BUDGET)])
     shown, dropped = viewer.take([ticks.make("NEW")])
-    assert [seen.id for seen in shown] == list(range(2, 12))
+    assert [seen.id for seen in shown] == list(range(2, SINGLE_BUDGET + 2))
     assert dropped == 1
     assert viewer.dropped == {"connection_1": 1}
 

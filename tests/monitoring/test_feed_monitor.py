@@ -21,6 +21,7 @@ from tidewire.monitoring.bus_tick import Seen
 from tidewire.monitoring.feed_monitor import MAX_FRESH, FeedMonitor
 from tidewire.monitoring.feed_report import FeedReport
 from tidewire.monitoring.routes import monitoring_router
+from tidewire.monitoring.viewer import FLUSH_EVERY_S
 
 
 class Watcher:
@@ -54,22 +55,23 @@ class Watcher:
 
 
 async def test_the_loops_run_from_the_first_second_and_stop() -> None:
-    """Ten flushes and one second per second; after stop nothing runs and nothing is subscribed; start works again."""
+    """A flush each FLUSH_EVERY_S, one second each second; nothing runs after stop; start works again."""
     clock, bus, watcher = HandClock(), HandBus(), Watcher()
     monitor = FeedMonitor(bus=bus, clock=clock)
     monitor.attach(watcher)
     monitor.start()
     with pytest.raises(RuntimeError, match="already"):
         monitor.start()
-    await clock.advance(3.05)
-    assert (watcher.flushes, watcher.seconds) == (30, [1_700_000_001, 1_700_000_002, 1_700_000_003])
+    flushes = int(3.01 / FLUSH_EVERY_S)
+    await clock.advance((flushes + 0.5) * FLUSH_EVERY_S)
+    assert (watcher.flushes, watcher.seconds) == (flushes, [1_700_000_001, 1_700_000_002, 1_700_000_003])
     await monitor.stop()
     await monitor.stop()
     await clock.advance(5.0)
-    assert (watcher.flushes, bus.subscribers()) == (30, 0)
+    assert (watcher.flushes, bus.subscribers()) == (flushes, 0)
     monitor.start()
-    await clock.advance(1.05)
-    assert watcher.flushes == 40
+    await clock.advance(10.5 * FLUSH_EVERY_S)
+    assert watcher.flushes == flushes + 10
     await monitor.stop()
 
 
@@ -81,13 +83,13 @@ async def test_a_loop_that_fails_goes_on_and_says_so() -> None:
     monitor.start()
     watcher.failing = True
     with capture_logs() as logs:
-        await clock.advance(0.35)
+        await clock.advance(3.5 * FLUSH_EVERY_S)
     watcher.failing = False
-    await clock.advance(0.2)
+    await clock.advance(2 * FLUSH_EVERY_S)
     loop = monitor.status()["loops"]["flush"]
     assert (loop["running"], loop["runs"], loop["failures"]) == (True, 5, 3)
     assert loop["last_error"] == "ValueError: a bug"
-    assert loop["last_run_age"] < 0.1
+    assert loop["last_run_age"] < FLUSH_EVERY_S
     assert {log["event"] for log in logs} == {"monitoring_loop_failed"}
     await monitor.stop()
 

@@ -43,3 +43,34 @@ async def wait_for_status(bus: Bus, holds: Callable[[BusStatus], bool], ceiling_
         return bus.status()
     finally:
         watch.close()
+
+
+class Notices:
+    """Writes down every change of state and every gap that a bus tells, and lets a test wait for them."""
+
+    def __init__(self, bus: Bus) -> None:
+        self.states: list[BusStatus] = []
+        self.gaps: list[str] = []
+        self._told = asyncio.Event()
+        bus.on_state(self._state)
+        bus.on_gap(self._gap)
+
+    def _state(self, status: BusStatus) -> None:
+        self.states.append(status)
+        self._told.set()
+
+    def _gap(self, channel: str) -> None:
+        self.gaps.append(channel)
+        self._told.set()
+
+    @property
+    def names(self) -> list[str]:
+        """The states so far, by name."""
+        return [status.state for status in self.states]
+
+    async def wait(self, holds: Callable[[Notices], bool], ceiling_s: float = 20.0) -> None:
+        """Return as soon as ``holds`` is true of what has been told."""
+        async with asyncio.timeout(ceiling_s):
+            while not holds(self):
+                self._told.clear()
+                await self._told.wait()

@@ -30,6 +30,8 @@ class FaultProxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._open = asyncio.Event()
+        self._held: set[int] = set()
+        self._accepted = asyncio.Condition()
         self.mode: Mode = "pass"
         self.delay_s = 0.0
         self.cut_after: int | None = None
@@ -45,19 +47,29 @@ class FaultProxy:
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
         self._server.close()
+        # Not cancelled: asyncio.streams would log the cancellation of a connection's task as an error.
+        self.set("pass")
         self.reset()
-        for task in self._tasks:
-            task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._server.wait_closed()
 
     def set(self, mode: Mode) -> None:
         """Change the mode; leaving ``blackhole`` lets what was held flow on."""
         self.mode = mode
+        self._held.clear()
         if mode == "blackhole":
             self._open.clear()
         else:
             self._open.set()
+
+    def hold(self, number: int) -> None:
+        """Let nothing more through on the connection that was accepted as ``number`` (from 0) until it ends."""
+        self._held.add(number)
+
+    async def wait_accepted(self, count: int, ceiling_s: float = 20.0) -> None:
+        """Return once ``count`` connections have been accepted since the start."""
+        async with asyncio.timeout(ceiling_s), self._accepted:
+            await self._accepted.wait_for(lambda: self.accepted >= count)
 
     def reset(self) -> None:
         """Reset (RST) every connection that is open now."""
@@ -65,7 +77,10 @@ class FaultProxy:
             _abort(writer)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.accepted += 1
+        number = self.accepted
+        async with self._accepted:
+            self.accepted += 1
+            self._accepted.notify_all()
         if self.mode == "refuse":
             _abort(writer)
             return
@@ -79,8 +94,8 @@ class FaultProxy:
             back, upstream = await asyncio.open_connection("127.0.0.1", self._target)
             self._writers.add(upstream)
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._pump(reader, upstream, cuts=False))
-                group.create_task(self._pump(back, writer, cuts=True))
+                group.create_task(self._pump(number, reader, upstream, cuts=False))
+                group.create_task(self._pump(number, back, writer, cuts=True))
         except* OSError:
             pass  # either side went away, by fault or by itself: both are ended below
         finally:
@@ -90,8 +105,12 @@ class FaultProxy:
                     self._writers.discard(end)
             self._tasks.discard(task)
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, cuts: bool) -> None:
+    async def _pump(
+        self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, cuts: bool
+    ) -> None:
         while data := await reader.read(65536):
+            if number in self._held:
+                continue
             if self.delay_s:
                 await asyncio.sleep(self.delay_s)
             await self._open.wait()

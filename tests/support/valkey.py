@@ -37,6 +37,10 @@ class ValkeyProcess:
         """Return the URL without credentials."""
         return f"redis://127.0.0.1:{self.port}/0"
 
+    def configure(self, **options: str) -> None:
+        """Change options for the next start."""
+        self._options |= options
+
     def start(self) -> None:
         """Start it; keeps the port of the first start, so that a restart is found again."""
         # A free port can be taken by somebody else before the server binds it, so a failed start tries another one.

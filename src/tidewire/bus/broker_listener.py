@@ -94,9 +94,12 @@ class BrokerListener:
         """Write subscriptions and pings until the connection fails or is silent; the caller owns the task."""
         limits = self._limits
         while True:
-            if not self._ledger.waiting:
+            idle_s = self._ledger.idle_s(
+                self._clock.monotonic(), self._heard_at, limits.ping_interval_s, limits.command_timeout_s
+            )
+            if idle_s:
                 self._wake.clear()
-                await wait_at_most(self._wake, limits.ping_interval_s)
+                await wait_at_most(self._wake, idle_s)
             now = self._clock.monotonic()
             if self._ledger.overdue(now, self._heard_at, limits.command_timeout_s):
                 raise TimeoutError(f"no sign of life on the listening connection for {limits.command_timeout_s} s")
@@ -141,19 +144,24 @@ class BrokerListener:
     def _confirm(self, message: object) -> None:
         """Take a pong or a confirmation: ``[kind, channel, count]``, or plain ``PONG`` while nothing is subscribed."""
         self._heard_at = self._clock.monotonic()
-        kind, channel = (message[0], message[1]) if isinstance(message, list) else (b"pong", b"")
-        if kind == b"pong":
+        if message == b"PONG" or message == [b"pong", b""]:
             self._ledger.confirm("ping", "", wanted=False)
             return
+        if not (isinstance(message, list) and len(message) == 3 and isinstance(message[1], bytes)):
+            raise _nonsense(message)
+        kind, channel = message[0], message[1]
         name = channel.decode("utf-8", "replace")
         if kind == b"unsubscribe":
             self._ledger.confirm("unsubscribe", name, wanted=False)
         elif kind == b"subscribe":
             if self._ledger.confirm("subscribe", name, wanted=name in self.fanout):
                 self._gap(name)
-            for waiter in self._waiters.get(name, ()):
-                if not waiter.done():
-                    waiter.set_result(None)
+            if name in self._ledger.confirmed:
+                for waiter in self._waiters.get(name, ()):
+                    if not waiter.done():
+                        waiter.set_result(None)
+        else:
+            raise _nonsense(message)
 
     def _gap(self, channel: str) -> None:
         self.gaps += 1
@@ -169,11 +177,16 @@ class BrokerListener:
 
     def _refuse(self, reason: str) -> None:
         self._heard_at = self._clock.monotonic()
-        channel = self._ledger.refuse(reason)
-        error = _not_allowed(channel, reason)
+        ask = self._ledger.refuse(reason)
+        if ask is None or ask.kind != "subscribe":
+            self._degrade(f"the broker refused {ask.kind if ask else 'something that was not asked'}: {reason}")
+            return
+        if ask.channel not in self._ledger.refused:
+            return
+        error = _not_allowed(ask.channel, reason)
         self._degrade(error.message)
-        self._log.error("bus_subscription_refused", channel=channel, **error.describe())
-        for waiter in self._waiters.get(channel, ()):
+        self._log.error("bus_subscription_refused", channel=ask.channel, **error.describe())
+        for waiter in self._waiters.get(ask.channel, ()):
             if not waiter.done():
                 waiter.set_exception(error)
 
@@ -195,9 +208,13 @@ class BrokerSubscription:
             await self._half.confirmed(self._listener.channel)
 
 
+def _nonsense(message: object) -> ConnectionError:
+    return ConnectionResetError(f"the server sent what was not asked for: {message!r:.100}")
+
+
 def _not_allowed(channel: str, reason: str) -> BusError:
     return BusError(
-        f"The broker refused the subscription of {channel or 'a channel'}: {reason}",
+        f"The broker refused the subscription of {channel}: {reason}",
         required_action="Give the Redis user the permission for this channel (ACL SETUSER ... &channel +subscribe).",
         will_not="Messages of this channel are not received.",
         code="subscription_refused",

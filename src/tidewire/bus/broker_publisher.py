@@ -125,9 +125,13 @@ class BrokerPublisher:
         await wire.write(b"".join([*frames, _PING] if with_ping else frames))
         for index in range(len(frames)):
             try:
-                await wire.read()
+                answer = await wire.read()
             except Refusal as refusal:
                 self._reject(refusal)
+            else:
+                # PUBLISH is answered by a number. Anything else is the answer to another question (CVE-2023-28858).
+                if type(answer) is not int:
+                    raise _nonsense(answer)
             self.outbox.confirm()
             if index == 0:
                 self._measure(began)
@@ -144,9 +148,12 @@ class BrokerPublisher:
 
     async def _pong(self, wire: Wire) -> None:
         try:
-            await wire.read()
+            answer = await wire.read()
         except Refusal as refusal:  # an answer is an answer: the broker lives, even if it forbids PING
             self._degrade(f"the broker refused a ping: {refusal}")
+        else:
+            if answer != b"PONG":
+                raise _nonsense(answer)
 
     def _measure(self, began: float) -> None:
         self.rtt_ms = (self._clock.monotonic() - began) * 1000.0
@@ -181,3 +188,7 @@ class BrokerPublisher:
             will_not="The refused messages are not kept or sent later.",
             code="bus_outbox_full",
         )
+
+
+def _nonsense(answer: object) -> ConnectionError:
+    return ConnectionResetError(f"the server answered something else than was asked: {answer!r:.100}")

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import structlog
@@ -21,7 +21,7 @@ from redis.asyncio import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 
 from tidewire.bus.address import Address, parse_address
 from tidewire.bus.base import BusStatus, GapNotice, Receive, StateNotice, Watch
@@ -80,7 +80,7 @@ class RedisBus:
                 return
             try:
                 link = await self._open()
-            except (RedisError, OSError) as error:
+            except (RedisError, OSError, Refusal) as error:
                 raise self._unreachable(error) from error
             self._attach(link, "")
             self._supervisor = asyncio.create_task(self._supervise(link), name="redis-bus")
@@ -88,31 +88,35 @@ class RedisBus:
     async def stop(self) -> None:
         """Refuse new messages, write the accepted ones for at most ``flush_timeout_s``, then disconnect. Idempotent."""
         async with self._lock:
-            supervisor, self._supervisor = self._supervisor, None
+            supervisor = self._supervisor
             if supervisor is None:
                 return
             link, self._link = self._link, None
-            if link is not None:
-                await self._publisher.drain()
-            supervisor.cancel()
-            await asyncio.gather(supervisor, return_exceptions=True)
-            if link is not None:
-                await link.discard()  # again: a supervisor cancelled before its first step has not done it
-            self._listener.detach(discard=True)
-            self._end("stopped", by_choice=True)
+            try:
+                if link is not None:
+                    await self._publisher.drain()
+            finally:
+                # Also when stop() itself is cancelled. Kept until its end has been seen, so that a stop() that is cut
+                # short here can be repeated; wait() instead of gather(), which would cancel it a second time, in the
+                # middle of its cleaning up.
+                supervisor.cancel()
+                await asyncio.wait([supervisor])
+                self._supervisor = None
+                if link is not None:
+                    await link.discard()  # again: a supervisor cancelled before its first step has not done it
+                self._listener.detach(discard=True)
+                self._end("stopped", by_choice=True)
 
     async def _supervise(self, link: _Link) -> None:
         while True:
-            cause = await self._serve(link)
-            began = self._clock.monotonic()
-            self._end(_words(cause))
+            began = await self._serve(link)
             link = await self._reconnect()
             self._reconnects += 1
             down_s = self._clock.monotonic() - began
             self._attach(link, f"reconnected after {down_s:.1f} s; messages sent meanwhile are missing")
 
-    async def _serve(self, link: _Link) -> BaseException | None:
-        """Run the three tasks of one link until the first of them fails; return why."""
+    async def _serve(self, link: _Link) -> float:
+        """Run the three tasks of one link until the first of them fails; return when that was, monotonic seconds."""
         tasks = [
             asyncio.create_task(self._publisher.run(link.publishing), name="redis-bus-publish"),
             asyncio.create_task(self._listener.ask(link.listening), name="redis-bus-ask"),
@@ -123,14 +127,18 @@ class RedisBus:
             cause = next(iter(done)).exception()
             if not isinstance(cause, RedisError | OSError):
                 self._log.error("bus_task_failed", what_happened=repr(cause), exc_info=cause)
-            return cause
+            # Before the next await: from here on publish() refuses, and the status must say why.
+            self._link = None
+            self._end(_words(cause))
+            return self._clock.monotonic()
         finally:
             self._link = None
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            self._listener.detach()
+            # Before the next wait, which stop() may cut short: discard() itself never suspends.
             await link.discard()
+            self._listener.detach()
+            await _all_ended(tasks)
 
     async def _reconnect(self) -> _Link:
         while True:
@@ -189,7 +197,7 @@ class RedisBus:
         """
         if self._link is None:
             self._refused += len(payloads)
-            raise self._down(self._health.reason)
+            raise self._down(self._health.reason or "stopping")
         self._publisher.publish(channel, payloads)
 
     def subscribe(self, channel: str, receive: Receive) -> BrokerSubscription:
@@ -211,7 +219,7 @@ class RedisBus:
             BusError: Down, or no answer within ``command_timeout_s``.
         """
         if self._link is None:
-            raise self._down(self._health.reason)
+            raise self._down(self._health.reason or "stopping")
         return await self._publisher.ping()
 
     def status(self) -> BusStatus:
@@ -261,6 +269,10 @@ class RedisBus:
         action = "Start the Redis or Valkey server, or correct TIDEWIRE_REDIS_URL (remove it for the in-process bus)."
         if isinstance(error, AuthenticationError):
             action = "Correct the user and password in TIDEWIRE_REDIS_URL."
+        elif isinstance(error, NoPermissionError | Refusal):
+            action = (
+                "Allow the Redis user +ping +select +client|setname +publish +subscribe +unsubscribe (ACL SETUSER)."
+            )
         return BusError(
             f"The Redis server at {self._address} cannot be used: {_words(error)}.",
             required_action=action,
@@ -273,9 +285,11 @@ class _Wire:
 
     def __init__(self, address: Address, limits: BrokerLimits) -> None:
         self._connection = _connection(address, limits)
+        self._transport: asyncio.WriteTransport | None = None
 
     async def connect(self) -> None:
         await self._connection.connect()  # type: ignore[no-untyped-call]
+        self._keep_transport()
         await self.write(encode_command(b"PING"))
         await self.read()
 
@@ -288,17 +302,27 @@ class _Wire:
     async def read(self) -> object:
         try:
             # No limit of its own: the deadline is around the whole round trip, in the caller.
-            return await self._connection.read_response(disable_decoding=True, timeout=math.inf)
+            answer = await self._connection.read_response(disable_decoding=True, timeout=math.inf)
         except ResponseError as error:
             raise Refusal(str(error)) from error
+        # redis-py returns None for a socket's own ETIMEDOUT, at once and for ever; no command here is answered by nil.
+        if answer is None:
+            raise ConnectionResetError("the connection timed out, or the server does not speak the protocol")
+        return answer
 
     async def discard(self) -> None:
         # Aborted, not closed: close() waits until the write buffer is empty, which a frozen server never lets happen.
+        self._keep_transport()
+        if self._transport is not None:
+            self._transport.abort()
+        await self._connection.disconnect(nowait=True)
+
+    def _keep_transport(self) -> None:
+        """Remember the transport: redis-py forgets it on a failed or cancelled call, after a close() that may wait."""
         # redis-py has no public way to the transport.
         writer = self._connection._writer
         if writer is not None:
-            writer.transport.abort()
-        await self._connection.disconnect(nowait=True)
+            self._transport = writer.transport
 
 
 class _Link:
@@ -341,6 +365,21 @@ def _connection(address: Address, limits: BrokerLimits) -> AbstractConnection:
         tls: dict[str, Any] = {**address.tls}
         return SSLConnection(host=address.host, port=address.port, **tls, **common)
     return Connection(host=address.host, port=address.port, **common)
+
+
+async def _all_ended(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Wait for cancelled tasks, also if cancelled meanwhile: that is passed on when they have ended."""
+    cut_short: asyncio.CancelledError | None = None
+    while running := [task for task in tasks if not task.done()]:
+        try:
+            await asyncio.wait(running)
+        except asyncio.CancelledError as error:
+            cut_short = error
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()  # looked at, or asyncio complains: the break has been told with its first cause
+    if cut_short is not None:
+        raise cut_short
 
 
 def _words(error: BaseException | None) -> str:

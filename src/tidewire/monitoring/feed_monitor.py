@@ -1,6 +1,6 @@
 """Keeps one FeedView per web process up to date from the bus, and time running for it. It must not know sockets.
 
-Whoever shows things to people (``Watcher``) is called from the two loops here: ten times a second to send, once a
+Whoever shows things to people (``Watcher``) is called from the two loops here: each FLUSH_EVERY_S to send, once a
 second to sum up. Ticks that arrive in between cost one dictionary look-up and one ring entry each.
 """
 
@@ -21,9 +21,9 @@ from tidewire.monitoring.bus_tick import Seen
 from tidewire.monitoring.feed_report import FeedReport
 from tidewire.monitoring.feed_view import FeedView
 from tidewire.monitoring.history import History, Series
+from tidewire.monitoring.viewer import FLUSH_EVERY_S
 
-FLUSH_EVERY_S = 0.1
-# Ticks gathered for one flush (200,000 ticks/s); beyond it the watcher takes them early, nothing is lost.
+# Ticks gathered for one flush (500,000 ticks/s); beyond it the watcher takes them early, nothing is lost.
 MAX_FRESH = 20_000
 
 
@@ -35,7 +35,7 @@ class Watcher(Protocol):
         ...
 
     def flush(self) -> None:
-        """Send what there is; ten times a second."""
+        """Send what there is; every FLUSH_EVERY_S."""
         ...
 
     def second(self, second: int, points: Mapping[str, msgspec.Raw]) -> None:

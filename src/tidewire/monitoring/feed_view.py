@@ -22,7 +22,7 @@ RECENT_PER_LANE = 500
 # Longest time without a status before the feed counts as silent; it speaks once a second (dashboard.md: liveness).
 SILENT_AFTER_S = 5.0
 # Ticks that viewers have on screen can be inspected although their lane's ring has moved on: 20,000 is 10 s at the
-# most that one viewer can be shown (200 per 100 ms), minutes at usual rates.
+# most that one viewer can be shown (80 per 40 ms), minutes at usual rates.
 SHOWN_KEPT = 20_000
 _RATE_WINDOW_S = 5
 

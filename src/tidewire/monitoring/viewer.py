@@ -17,10 +17,13 @@ import msgspec
 from tidewire.monitoring.bus_tick import Seen
 from tidewire.monitoring.tick_filter import TickFilter
 
-# One message of 200 ticks is about 45 KB; ten of them a second is more than a person or a page can follow.
-BATCH_BUDGET = 200
-# tick_update is at most 100/s per viewer (contract.md section 4) and flushes are at least 100 ms apart.
-SINGLE_BUDGET = 10
+# A tick waits for the next flush, so this is nearly all of the way from publish to page: with it p99 stays under 50 ms.
+# What it costs, against 100 ms and 50 ms, is in docs/performance.md.
+FLUSH_EVERY_S = 0.04
+# 2,000 ticks/s, about 450 KB/s, is more than a person or a page can follow.
+BATCH_BUDGET = 80
+# tick_update is at most 100/s per viewer (contract.md section 4) and flushes are at least FLUSH_EVERY_S apart.
+SINGLE_BUDGET = 4
 SOFT_QUEUE = 64
 HARD_QUEUE = 512
 SLOW_FOR_S = 10.0
@@ -106,7 +109,7 @@ class Viewer:
             return Verdict.CUT
         if queue_size <= SOFT_QUEUE:
             self._above_since = None
-            # Half the mark, so that a viewer at the edge is not told ten times a second.
+            # Half the mark, so that a viewer at the edge is not told at every flush.
             if queue_size <= SOFT_QUEUE // 2:
                 self._conflating = False
             return Verdict.HOLD if self._conflating else Verdict.SEND
