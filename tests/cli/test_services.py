@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Run
-from tests.support.command import Service, is_running, run_command
+from tests.support.command import Service, environment, is_running, run_command
 from tests.support.served import SECRET
 
 
@@ -99,3 +99,10 @@ def test_a_signal_ends_serve(values: dict[str, str], tmp_path: Path, signum: int
         probe.bind(("127.0.0.1", port))
     assert SECRET not in "".join(service.out + service.err)
     assert not any(line.get("level") in ("warning", "error", "critical") for line in service.log())
+
+
+def test_the_environment_of_a_test_is_clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No developer's key reaches a command under test."""
+    monkeypatch.setenv("TIDEWIRE_PORT", "1")
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    assert [key for key in environment() if key.startswith("TIDEWIRE_") or "proxy" in key.lower()] == []
