@@ -55,15 +55,15 @@ def running_demo(data: Path, *, port: int = 0, **options: object) -> Iterator[De
     assert service.process.returncode == 0, service.err[-20:]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    """One demo for the whole session; a test leaves it as it found it."""
+    """One demo for a folder of tests, gone before the next folder's; a test leaves it as it found it."""
     with running_demo(tmp_path_factory.mktemp("demo")) as running:
         yield running
 
 
 def _ask(url: str, body: bytes | None = None) -> dict[str, Any]:
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310 - ours
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     # No proxy of the machine may come between a test and 127.0.0.1.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(request, timeout=10) as answer:
