@@ -29,7 +29,7 @@ from tests.support.chromium import ARGUMENTS, chromium_path
 
 # A ceiling, not a delay: what is waited for is waited for as an event of the page.
 CEILING_MS = 20_000
-DESKTOP = {"width": 1440, "height": 1000}
+DESKTOP = {"width": 1440, "height": 900}
 # Tells of policy violations that are reported to the document only.
 _REPORT_VIOLATIONS = """document.addEventListener("securitypolicyviolation", (event) =>
     console.error(`CSP ${event.effectiveDirective} ${event.blockedURI} ${event.sample}`));"""

@@ -58,7 +58,8 @@ def running_demo(data: Path, *, port: int = 0, **options: object) -> Iterator[De
 @pytest.fixture(scope="package")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """One demo for a folder of tests, gone before the next folder's; a test leaves it as it found it."""
-    with running_demo(tmp_path_factory.mktemp("demo")) as running:
+    # Half the market's usual pace: every column still has 50 ticks a second, and the machine has time for the page.
+    with running_demo(tmp_path_factory.mktemp("demo"), rate=300) as running:
         yield running
 
 
