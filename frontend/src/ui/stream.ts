@@ -144,7 +144,7 @@ export class StreamView {
     const held = !forced && this.held();
     if (forced || (!held && column.version.stream !== this.drawnStream)) this.drawRows(dashboard, column, forced);
     else if (!this.complete && (held || this.calm)) this.fillAll();
-    this.drawState(column, held, emptyText);
+    this.drawState(dashboard, column, held, emptyText);
   }
 
   private held(): boolean {
@@ -223,7 +223,7 @@ export class StreamView {
     return fresh;
   }
 
-  private drawState(column: Column, held: boolean, emptyText: string): void {
+  private drawState(dashboard: Dashboard, column: Column, held: boolean, emptyText: string): void {
     const paused = column.pausedAt !== null;
     const newer = column.ring.total - this.drawnTotal;
     setAttribute(this.pauseButton, "aria-pressed", String(paused));
@@ -231,7 +231,8 @@ export class StreamView {
     setText(part(this.pauseButton, "pause-word"), paused ? t("view.resume") : t("view.pause"));
     this.jumpButton.disabled = !paused && !held;
     if (paused) this.skipped = 0;
-    const words = this.words(column, held, newer);
+    // Cut off, a list is neither live nor anything else; the page's banner says what it is.
+    const words = dashboard.synced || paused ? this.words(column, held, newer) : "";
     setText(this.state, words);
     setAttribute(this.state, "title", words);
     setAttribute(this.state, "data-view", paused ? "paused" : held && newer > 0 ? "holding" : "live");
