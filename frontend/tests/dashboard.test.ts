@@ -94,6 +94,16 @@ describe("ticks", () => {
     expect(shown()).toEqual([11, 10, 9, 8, 7]);
   });
 
+  it("that the server sent before it knew the filter are tested here, on a reconnect too", () => {
+    for (const first of [8, 18]) {
+      beginSync(state);
+      applyTicks(state, [tick(first, { symbol: "MSFT" }), tick(first + 1, { symbol: "AAPL" })], 0);
+      applyFilter(state, { symbols: ["AAPL"] });
+      applySnapshot(state, snapshot({ ticks: {} }), NOW);
+      expect(shown()).toEqual(first === 8 ? [9] : [19, 9]);
+    }
+  });
+
   it("are held back without growing for ever if the snapshot never comes", () => {
     beginSync(state);
     for (let i = 0; i < 5; i += 1)

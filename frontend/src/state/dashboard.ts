@@ -148,6 +148,9 @@ function seen(one: Column, at: number | null): void {
   if (at !== null && (one.lastUpdate === null || at > one.lastUpdate)) one.lastUpdate = at;
 }
 
+/** Of ticks that the server may have sent before it knew the filter: they are tested here, whatever the generation. */
+const UNTESTED = -1;
+
 /** A new connection: what comes before its snapshot waits, so that nothing is shown twice or out of order. */
 export function beginSync(state: Dashboard): void {
   state.synced = false;
@@ -174,11 +177,8 @@ export function applySnapshot(state: Dashboard, snapshot: Snapshot, nowS: number
   state.pending = { ticks: [], history: [] };
   for (const update of history) applyHistory(state, update);
   const known = new Set(Object.values(snapshot.ticks).flatMap((list) => list.map((tick) => tick.id)));
-  applyTicks(
-    state,
-    ticks.filter((tick) => !known.has(tick.id)),
-    0,
-  );
+  const news = ticks.filter((tick) => !known.has(tick.id));
+  file(state, news, UNTESTED);
 }
 
 /** `ticks` newest first, as the server sends them. */
@@ -200,11 +200,15 @@ export function applyTicks(state: Dashboard, ticks: readonly Tick[], dropped: nu
       state.pending.ticks.splice(0, state.pending.ticks.length - PENDING_MAX);
     return;
   }
+  file(state, ticks, state.generation);
+}
+
+function file(state: Dashboard, ticks: readonly Tick[], generation: number): void {
   for (const tick of ticks) {
     const one = column(state, tick.connection_id ?? UNASSIGNED);
     seen(one, tick.received ?? tick.timestamp);
     if (one.pausedAt !== null) continue;
-    one.ring.push({ tick, generation: state.generation });
+    one.ring.push({ tick, generation });
     one.version.stream += 1;
   }
 }
