@@ -143,7 +143,7 @@ export class StreamView {
     const forced = this.cleared || dashboard.generation !== this.drawnGeneration;
     const held = !forced && this.held();
     if (forced || (!held && column.version.stream !== this.drawnStream)) this.drawRows(dashboard, column, forced);
-    else if (!this.complete && (held || this.calm)) this.fillAll();
+    else if (!this.complete && (held || this.calm || column.pausedAt !== null)) this.fillAll();
     this.drawState(column, held, emptyText);
   }
 
