@@ -1,14 +1,26 @@
 /**
  * The one animation frame that all drawing shares. Parts register a draw function; a frame is asked for only when
- * something was marked, and never in a hidden tab. It must not know what is drawn.
+ * something was marked, never in a hidden tab, and never so often that drawing takes more than half of the time: what
+ * a slow machine cannot draw it leaves out, and stays quick to answer. It must not know what is drawn.
  */
 
 type Draw = (nowMs: number) => void;
 
+/** A frame that took longer was held up by other programs; resting as long as that would only add to the delay. */
+const MAX_REST_MS = 100;
+
 export class Loop {
   private readonly draws: Draw[] = [];
+  private readonly painted = new MessageChannel();
   private frame: number | null = null;
+  private resting = false;
+  private wanted = false;
+  private beganMs = 0;
   private timer: ReturnType<typeof setInterval> | undefined;
+
+  constructor() {
+    this.painted.port1.onmessage = () => this.rest(performance.now() - this.beganMs);
+  }
 
   add(draw: Draw): void {
     this.draws.push(draw);
@@ -17,17 +29,39 @@ export class Loop {
   /** Asks for one frame; as often as you like. */
   mark(): void {
     if (this.frame !== null || document.hidden) return;
-    this.frame = requestAnimationFrame(() => {
-      this.frame = null;
-      const now = Date.now();
-      for (const draw of this.draws) draw(now);
-    });
+    if (this.resting) {
+      this.wanted = true;
+      return;
+    }
+    this.frame = requestAnimationFrame(() => this.draw());
   }
 
   /** Begins: ages and countdowns move once a second while the tab is seen. */
   start(): void {
     document.addEventListener("visibilitychange", () => this.onVisibility());
     this.onVisibility();
+  }
+
+  private draw(): void {
+    this.frame = null;
+    this.resting = true;
+    this.wanted = false;
+    this.beganMs = performance.now();
+    // A message is handled behind this frame's style, layout and paint, which cost far more than the scripts.
+    this.painted.port2.postMessage(null);
+    const now = Date.now();
+    for (const draw of this.draws) draw(now);
+  }
+
+  /** Leaves the thread to sockets and keys for as long as the frame took. */
+  private rest(tookMs: number): void {
+    setTimeout(
+      () => {
+        this.resting = false;
+        if (this.wanted) this.mark();
+      },
+      Math.min(tookMs, MAX_REST_MS),
+    );
   }
 
   private onVisibility(): void {
