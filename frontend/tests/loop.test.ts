@@ -4,7 +4,7 @@ import { Loop } from "../src/ui/loop";
 
 let frames: (() => void)[] = [];
 let painted: (() => void)[] = [];
-let visibility = (): void => undefined;
+let listeners = new Map<string, () => void>();
 let page = { hidden: false };
 
 /** A browser whose frames and paints come when the test says so. */
@@ -24,14 +24,13 @@ beforeEach(() => {
   vi.useFakeTimers();
   frames = [];
   painted = [];
+  listeners = new Map();
   page = { hidden: false };
   vi.stubGlobal("document", {
     get hidden(): boolean {
       return page.hidden;
     },
-    addEventListener: (_: string, listener: () => void) => {
-      visibility = listener;
-    },
+    addEventListener: (kind: string, listener: () => void) => listeners.set(kind, listener),
   });
   vi.stubGlobal("MessageChannel", HandChannel);
   vi.stubGlobal("requestAnimationFrame", (run: () => void) => frames.push(run));
@@ -79,6 +78,16 @@ describe("the loop", () => {
     expect(frames).toHaveLength(1);
   });
 
+  it("draws in the next frame what a person does, however long the last one took", () => {
+    const loop = new Loop();
+    loop.start();
+    frame(80);
+    listeners.get("click")?.();
+    expect(frames).toHaveLength(0);
+    loop.mark();
+    expect(frames).toHaveLength(1);
+  });
+
   it("draws what was asked for while it drew", () => {
     const loop = new Loop();
     let more = 1;
@@ -107,7 +116,7 @@ describe("the loop", () => {
     vi.advanceTimersByTime(5_000);
     expect(frames).toHaveLength(0);
     page.hidden = false;
-    visibility();
+    listeners.get("visibilitychange")?.();
     expect(frames).toHaveLength(1);
   });
 });
