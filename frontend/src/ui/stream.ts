@@ -142,8 +142,10 @@ export class StreamView {
   draw(dashboard: Dashboard, column: Column, emptyText: string): void {
     const forced = this.cleared || dashboard.generation !== this.drawnGeneration;
     const held = !forced && this.held();
-    if (forced || (!held && column.version.stream !== this.drawnStream)) this.drawRows(dashboard, column, forced);
-    else if (!this.complete && (held || this.calm)) this.fillAll();
+    const paused = column.pausedAt !== null;
+    if (forced || (!held && column.version.stream !== this.drawnStream)) {
+      this.drawRows(dashboard, column, forced || paused);
+    } else if (!this.complete && (held || this.calm || paused)) this.fillAll();
     this.drawState(dashboard, column, held, emptyText);
   }
 
@@ -161,7 +163,7 @@ export class StreamView {
     this.actions.redraw();
   }
 
-  private drawRows(dashboard: Dashboard, column: Column, forced: boolean): void {
+  private drawRows(dashboard: Dashboard, column: Column, all: boolean): void {
     this.cleared = false;
     this.drawnGeneration = dashboard.generation;
     this.drawnStream = column.version.stream;
@@ -169,7 +171,7 @@ export class StreamView {
     this.ticks = visible(dashboard, column);
     const fresh = this.rotate(this.ticks);
     const changed = this.rows.reduce((sum, row, i) => sum + (row.tick === (this.ticks[i] ?? null) ? 0 : 1), 0);
-    if (forced || changed <= FLOOD_ROWS) this.fillAll();
+    if (all || changed <= FLOOD_ROWS) this.fillAll();
     else this.fillSome();
     const now = performance.now();
     const rare = now - this.drawnAt >= FLASH_APART_MS;
