@@ -26,7 +26,7 @@ MEASURED_S = 20.0
 BAR_MS = 500.0
 AIM_MS = 50.0
 PUBLISHED = re.compile(r'"published":([0-9.]+)')
-# Runs before the page's own code. It only notes the time and keeps the text: parsing waits until the end.
+# Runs before the page's own code. It only notes times and keeps the text: parsing waits until the end.
 LISTEN = """
 window.benchSeen = [];
 window.benchOn = false;
@@ -37,23 +37,27 @@ window.WebSocket = class extends Native {
     this.addEventListener("message", ({ data }) => {
       const now = Date.now();
       if (!window.benchOn || typeof data !== "string" || !data.startsWith('42/admin-ws,["tick_batch"')) return;
-      const seen = [now, null, data];
-      window.benchSeen.push(seen);
-      // The frame is asked for here, so the page's own draw comes later in it; the message comes after the paint.
-      requestAnimationFrame(() => {
-        const channel = new MessageChannel();
-        channel.port1.onmessage = () => { seen[1] = Date.now(); };
-        channel.port2.postMessage(null);
-      });
+      window.benchSeen.push([now, null, data]);
     });
   }
 };
+// Rows are written in the page's animation frame; the message is handled behind that frame's layout and paint.
+let drawn = 0;
+const painted = new MessageChannel();
+painted.port1.onmessage = ({ data }) => {
+  const now = Date.now();
+  for (; drawn < data && drawn < window.benchSeen.length; drawn += 1) window.benchSeen[drawn][1] = now;
+};
+new MutationObserver(() => {
+  if (drawn > window.benchSeen.length) drawn = 0;
+  painted.port2.postMessage(window.benchSeen.length);
+}).observe(document, { subtree: true, attributes: true, attributeFilter: ["data-tick"] });
 """
 
 
 def measure_on(page: Page, watching: Viewers, at: Stand) -> tuple[Figure, ...]:
     """Take one run on a page that is open and warm."""
-    page.evaluate("window.benchSeen = []; window.benchOn = true")
+    page.evaluate("window.benchSeen.length = 0; window.benchOn = true")
     watching.start()
     cpu, wall = cpu_seconds(at.server.pid), time.monotonic()
     page.wait_for_timeout(MEASURED_S * 1000)

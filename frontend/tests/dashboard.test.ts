@@ -187,6 +187,14 @@ describe("filter", () => {
     expect(shown()).toEqual([2, 1]);
   });
 
+  it("is not believed of ticks that came before the server had heard of it", () => {
+    beginSync(state);
+    applyTicks(state, [tick(8), tick(9, { symbol: "MSFT" })], 0);
+    applyFilter(state, { symbols: ["MSFT"] });
+    applySnapshot(state, snapshot({ ticks: {} }), NOW);
+    expect(shown()).toEqual([9]);
+  });
+
   it("believes the server about ticks sent under it", () => {
     applyFilter(state, { text: "something the server knows" });
     applyTicks(state, [tick(7)], 0);

@@ -88,5 +88,6 @@ def test_clearing_empties_the_list_and_new_ticks_fill_it(feed: Page) -> None:
     expect(rows(place)).to_have_count(50)
     newest = tick_ids(place)[0]
     place.get_by_test_id("clear").click()
+    wait_until(feed, lambda: min(tick_ids(place), default=0) > newest, "newer ticks only")
     expect(rows(place)).to_have_count(50)
     assert min(tick_ids(place)) > newest

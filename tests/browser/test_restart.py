@@ -40,6 +40,7 @@ def test_a_page_says_that_its_server_is_gone_and_is_live_again_when_it_is_back(
     expect(page.get_by_test_id("live-state")).not_to_have_attribute("data-state", "live")
     expect(column(page, 1)).to_have_attribute("data-stale", "true")
     expect(page.get_by_test_id("retry-now")).to_be_visible()
+    expect(column(page, 2).get_by_test_id("stream-state")).to_have_text("")
     assert violations(page) == []
     since = len(wire.received)
     with serving({**values, "TIDEWIRE_PORT": str(urlsplit(url).port)}, tmp_path):

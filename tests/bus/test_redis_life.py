@@ -60,7 +60,7 @@ async def test_many_breaks_leave_nothing(make_bus: MakeBus, valkey: ValkeyProces
 
 async def test_stop_while_connecting(make_bus: MakeBus, valkey: ValkeyProcess) -> None:
     """stop() during start() waits for the end of that one attempt, which has a deadline."""
-    bus = make_bus(valkey.url, BrokerLimits(connect_timeout_s=0.3))
+    bus = make_bus(valkey.url, BrokerLimits(connect_timeout_s=0.5))
     tasks, sockets = asyncio.all_tasks(), open_sockets()
     valkey.freeze()
     try:

@@ -21,6 +21,8 @@ IN_SESSION = 1_700_000_000.0
 # Saturday noon.
 WEEKEND = 1_700_000_000.0 + 4 * 86_400
 
+TURNS = 200
+
 
 class Rig:
     """A venue, a clock driven by hand, and a manager whose output is kept."""
@@ -100,6 +102,14 @@ class Rig:
         due = self.line(number).next_retry_at
         assert due is not None
         await self.clock.advance(max(0.0, due - self.clock.time()) + 1e-3)
+
+    async def pass_time(self, step_s: float, steps: int) -> None:
+        """Move the clock in steps; between them pings, pongs and their like travel over the real sockets."""
+        for _ in range(steps):
+            await self.clock.advance(step_s)
+            # Bytes on the loopback are there at the next poll, and each turn polls: no length of time is waited for.
+            for _ in range(TURNS):
+                await asyncio.sleep(0)
 
     def _wake(self) -> None:
         waiters, self._waiters = self._waiters, []

@@ -213,10 +213,7 @@ async def test_an_answered_ping_keeps_the_line(rig: Rig) -> None:
     """A quiet peer that answers pings stays, for hours."""
     rig.clock = type(rig.clock)(WEEKEND)
     await rig.start("AAPL")
-    for _ in range(40):
-        await rig.clock.advance(5)
-        # The pong travels over a real socket: let it.
-        await asyncio.sleep(0.002)
+    await rig.pass_time(5, steps=40)
     assert rig.line().state == "market_closed"
     assert rig.line().endings == []
 
@@ -229,9 +226,7 @@ async def test_silence_in_session_is_stale_and_data_ends_it(rig: Rig) -> None:
         await peer.send(trade("AAPL", q))
         await rig.until(lambda q=q: len(rig.ticks) == q)
         await rig.clock.advance(0.1)
-    for _ in range(3):
-        await rig.clock.advance(4)
-        await asyncio.sleep(0.002)
+    await rig.pass_time(4, steps=3)
     assert (await rig.until_state("stale")).status == "connected"
     await peer.send(trade("AAPL", 30))
     await rig.until_state("live")
@@ -386,8 +381,6 @@ async def test_subscription_changes_while_connecting_are_kept(rig: Rig) -> None:
 async def test_a_line_without_tickers_is_live_and_idle(rig: Rig) -> None:
     """Nothing to subscribe is not an error, and silence is not staleness."""
     assert await rig.start("")
-    for _ in range(5):
-        await rig.clock.advance(8)
-        await asyncio.sleep(0.002)
+    await rig.pass_time(8, steps=5)
     assert rig.line().state == "live"
     assert [request["action"] for request in rig.venue.peers[0].requests] == ["auth"]

@@ -136,9 +136,7 @@ async def test_four_connections_on_an_account_for_three(rig: Rig) -> None:
     await rig.clock.advance(59)
     assert rig.venue.attempts == attempts
     # Two minutes of eviction: at most two attempts a minute in all.
-    for _ in range(12):
-        await rig.clock.advance(10)
-        await asyncio.sleep(0.002)
+    await rig.pass_time(10, steps=12)
     assert rig.venue.attempts - attempts <= 4
 
 
@@ -174,10 +172,11 @@ async def test_failover_and_home_again(rig: Rig) -> None:
     await rig.until(lambda: rig.ticks)
     assert rig.ticks[0].connection_id in owners
 
+    await rig.until(lambda: rig.line(1).next_retry_at is not None)
     rig.venue.script.http_status = None
-    for _ in range(6):
-        await rig.clock.advance(5)
-        await asyncio.sleep(0.002)
+    await rig.reach_retry(1)
+    await rig.until_state("live")
+    await rig.pass_time(5, steps=3)
     home = await rig.venue.peer(4, topics=2)
     assert home.topics == {"T.A1", "T.A2"}
     assert rig.manager.get_ticker_assignment("A1") == "connection_1"
@@ -186,9 +185,7 @@ async def test_failover_and_home_again(rig: Rig) -> None:
     await stand_in.send(trade("A1", 2), trade("B1", 1))
     await rig.until(lambda: sum(s.duplicates for s in rig.manager.health().connections.values()) == 1)
     assert [tick.symbol for tick in rig.ticks].count("A1") == 2
-    for _ in range(5):
-        await rig.clock.advance(1)
-        await asyncio.sleep(0.002)
+    await rig.pass_time(1, steps=5)
     await rig.venue.until(lambda: "T.A1" not in stand_in.topics)
     assert rig.line(1).warnings == []
 

@@ -29,7 +29,7 @@ from tests.support.chromium import ARGUMENTS, chromium_path
 
 # A ceiling, not a delay: what is waited for is waited for as an event of the page.
 CEILING_MS = 20_000
-DESKTOP = {"width": 1440, "height": 1000}
+DESKTOP = {"width": 1440, "height": 900}
 # Tells of policy violations that are reported to the document only.
 _REPORT_VIOLATIONS = """document.addEventListener("securitypolicyviolation", (event) =>
     console.error(`CSP ${event.effectiveDirective} ${event.blockedURI} ${event.sample}`));"""
@@ -157,9 +157,9 @@ def tick_ids(place: Page | Locator) -> list[int]:
     return [int(one) for one in found]
 
 
-def wait_until(page: Page, holds: Callable[[], bool], what: str) -> None:
-    """Wait until ``holds``, asked after each frame or event of the page; for what Playwright has no expectation for."""
-    deadline = time.monotonic() + CEILING_MS / 1000
+def wait_until(page: Page, holds: Callable[[], bool], what: str, ceiling_ms: float = CEILING_MS) -> None:
+    """Wait until ``holds``, asked after each frame that the page draws; for what Playwright has no expectation for."""
+    deadline = time.monotonic() + ceiling_ms / 1000
     while not holds():
         assert time.monotonic() < deadline, f"it never came: {what}"
         # Lets Playwright deliver what came meanwhile; one drawn frame of the page passes.

@@ -5,6 +5,7 @@ It must not know what a command does. Nothing of the developer's environment or 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -42,8 +43,12 @@ def run_command(
 
 def children_of(pid: int) -> list[int]:
     """Return the ids of the processes that ``pid`` has started and that live."""
-    answer = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], text=True, capture_output=True, check=False)
-    return [int(word) for word in answer.stdout.split()]
+    found: list[int] = []
+    for thread in Path(f"/proc/{pid}/task").glob("*/children"):
+        # The thread, or the whole process, may end between the two steps.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            found += map(int, thread.read_text().split())
+    return found
 
 
 def is_running(pid: int) -> bool:
@@ -89,6 +94,16 @@ class Service:
         """Return the first line of standard output, which must be JSON."""
         found: dict[str, Any] = json.loads(self._until(lambda: self.out[0] if self.out else None))
         return found
+
+    def first_child(self) -> int:
+        """Return the id of the first process that it starts, waiting for it."""
+        deadline = time.monotonic() + START_S
+        while not (found := children_of(self.pid)):
+            assert time.monotonic() < deadline, "it started no process"
+            # No event says that somebody else has forked; the wait also ends with the process itself.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                raise AssertionError(f"it ended with {self.process.wait(0.01)} before it started a process")
+        return found[0]
 
     def logged(self, event: str) -> dict[str, Any]:
         """Return the first log line with ``event``, waiting for it."""

@@ -32,14 +32,11 @@ class Demo:
 
     def press(self, fault: str, **fields: object) -> dict[str, Any]:
         """Press a fault of the simulator; return what it did."""
-        request = urllib.request.Request(
-            f"{self.control_url}/faults/{fault}", json.dumps(fields).encode(), {"Content-Type": "application/json"}
-        )
-        return _read(request)
+        return _ask(f"{self.control_url}/faults/{fault}", json.dumps(fields).encode())
 
     def market(self) -> dict[str, Any]:
         """Return the simulator's own view of its connections and market."""
-        return _read(urllib.request.Request(f"{self.control_url}/state"))
+        return _ask(f"{self.control_url}/state")
 
 
 @contextmanager
@@ -58,14 +55,16 @@ def running_demo(data: Path, *, port: int = 0, **options: object) -> Iterator[De
     assert service.process.returncode == 0, service.err[-20:]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    """One demo for the whole session; a test leaves it as it found it."""
-    with running_demo(tmp_path_factory.mktemp("demo")) as running:
+    """One demo for a folder of tests, gone before the next folder's; a test leaves it as it found it."""
+    # Half the market's usual pace: every column still has 50 ticks a second, and the machine has time for the page.
+    with running_demo(tmp_path_factory.mktemp("demo"), rate=300) as running:
         yield running
 
 
-def _read(request: urllib.request.Request) -> dict[str, Any]:
+def _ask(url: str, body: bytes | None = None) -> dict[str, Any]:
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     # No proxy of the machine may come between a test and 127.0.0.1.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(request, timeout=10) as answer:

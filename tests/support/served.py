@@ -90,7 +90,8 @@ def log_in_over_http(url: str, username: str, password: str) -> Visit:
         token = re.search(r'name="csrf_token" value="([^"]+)"', page.read().decode())
     assert token is not None
     form = {"csrf_token": token[1], "username": username, "password": password, "next": ""}
-    request = urllib.request.Request(f"{url}/login", urllib.parse.urlencode(form).encode(), {"Origin": url})
+    body = urllib.parse.urlencode(form).encode()
+    request = urllib.request.Request(f"{url}/login", body, {"Origin": url})
     with opener.open(request, timeout=10) as answer:
         assert answer.status == 303
     session = next(cookie for cookie in jar if cookie.name == "tidewire_session")

@@ -37,10 +37,6 @@ class ValkeyProcess:
         """Return the URL without credentials."""
         return f"redis://127.0.0.1:{self.port}/0"
 
-    def configure(self, **options: str) -> None:
-        """Change options for the next start."""
-        self._options |= options
-
     def start(self) -> None:
         """Start it; keeps the port of the first start, so that a restart is found again."""
         # A free port can be taken by somebody else before the server binds it, so a failed start tries another one.
@@ -109,17 +105,20 @@ class ValkeyProcess:
 class BareClient:
     """Any other program: speaks the Redis protocol over a plain socket, one command at a time."""
 
-    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
+    def __init__(self, port: int, host: str = "127.0.0.1", password: str = "") -> None:
         self._where = (host, port)
+        self._password = password
 
     async def command(self, *parts: bytes | str) -> bytes:
         """Send one command on a fresh connection and return the first line of the answer."""
         reader, writer = await asyncio.open_connection(*self._where)
         try:
-            words = [part.encode() if isinstance(part, str) else part for part in parts]
-            writer.write(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(w), w) for w in words))
-            await writer.drain()
             async with asyncio.timeout(10):
+                if self._password:
+                    writer.write(_encode("AUTH", self._password))
+                    assert await reader.readline() == b"+OK\r\n"
+                writer.write(_encode(*parts))
+                await writer.drain()
                 return (await reader.readline()).rstrip(b"\r\n")
         finally:
             writer.close()
@@ -141,6 +140,12 @@ def valkey() -> Iterator[ValkeyProcess]:
     """A server of one's own, to freeze and to kill."""
     with ValkeyProcess() as server:
         yield server
+
+
+def _encode(*parts: bytes | str) -> bytes:
+    """Return a command in the Redis protocol; written here anew, because other programs do not use our encoder."""
+    words = [part.encode() if isinstance(part, str) else part for part in parts]
+    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
 
 
 def _free_port() -> int:

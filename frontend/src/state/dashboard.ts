@@ -26,9 +26,12 @@ export const PENDING_MAX = 2_000;
 
 export interface Entry {
   tick: Tick;
-  /** The filter that was in force on the server when it was sent; see `visible`. */
+  /** The filter that was in force on the server when it was sent, `UNKNOWN` if that cannot be told; see `visible`. */
   generation: number;
 }
+
+/** A server that has not yet been told the filter sends what it has. */
+const UNKNOWN = -1;
 
 export interface Column {
   id: string;
@@ -178,6 +181,7 @@ export function applySnapshot(state: Dashboard, snapshot: Snapshot, nowS: number
     state,
     ticks.filter((tick) => !known.has(tick.id)),
     0,
+    UNKNOWN,
   );
 }
 
@@ -189,7 +193,12 @@ function refill(state: Dashboard, one: Column, ticks: readonly Tick[]): void {
 }
 
 /** Ticks in order of arrival; those of a paused column are dropped, because the server brings the newest on resume. */
-export function applyTicks(state: Dashboard, ticks: readonly Tick[], dropped: number): void {
+export function applyTicks(
+  state: Dashboard,
+  ticks: readonly Tick[],
+  dropped: number,
+  generation: number = state.generation,
+): void {
   if (dropped > 0) {
     state.dropped += dropped;
     state.version.status += 1;
@@ -204,7 +213,7 @@ export function applyTicks(state: Dashboard, ticks: readonly Tick[], dropped: nu
     const one = column(state, tick.connection_id ?? UNASSIGNED);
     seen(one, tick.received ?? tick.timestamp);
     if (one.pausedAt !== null) continue;
-    one.ring.push({ tick, generation: state.generation });
+    one.ring.push({ tick, generation });
     one.version.stream += 1;
   }
 }

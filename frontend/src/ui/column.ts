@@ -9,7 +9,7 @@ import { badgeOf } from "../state/line-badge";
 import { Chart, type ChartLine, type ChartView } from "./chart";
 import { element, find, fromTemplate, part, setAttribute, setIcon, setText } from "./dom";
 import { type StreamActions, StreamView } from "./stream";
-import { ago, bytes, clock, count, decimal, exact, type Key, milliseconds, NONE, span, t, word } from "./text";
+import { ago, bytes, clock, compact, count, decimal, exact, type Key, milliseconds, NONE, span, t, word } from "./text";
 
 /** What the second chart can show. */
 const CHOICES = [
@@ -169,7 +169,7 @@ export class ColumnView {
       error_count: count(column.errors),
       uptime: span(uptime),
       last_update: column.lastUpdate === null ? NONE : ago(context.now - column.lastUpdate),
-      latency: `${decimal(p50)} / ${decimal(p99)}`,
+      latency: `${compact(p50)} / ${compact(p99)}`,
       bytes_per_second: bytes(point("bytes_per_second") ?? line.bytes_per_second),
       reconnects: count(point("reconnects") ?? line.reconnects),
       gaps: count(point("gaps") ?? line.gaps),

@@ -142,9 +142,11 @@ export class StreamView {
   draw(dashboard: Dashboard, column: Column, emptyText: string): void {
     const forced = this.cleared || dashboard.generation !== this.drawnGeneration;
     const held = !forced && this.held();
-    if (forced || (!held && column.version.stream !== this.drawnStream)) this.drawRows(dashboard, column, forced);
-    else if (!this.complete && (held || this.calm)) this.fillAll();
-    this.drawState(column, held, emptyText);
+    const paused = column.pausedAt !== null;
+    if (forced || (!held && column.version.stream !== this.drawnStream)) {
+      this.drawRows(dashboard, column, forced || paused);
+    } else if (!this.complete && (held || this.calm || paused)) this.fillAll();
+    this.drawState(dashboard, column, held, emptyText);
   }
 
   private held(): boolean {
@@ -161,7 +163,7 @@ export class StreamView {
     this.actions.redraw();
   }
 
-  private drawRows(dashboard: Dashboard, column: Column, forced: boolean): void {
+  private drawRows(dashboard: Dashboard, column: Column, all: boolean): void {
     this.cleared = false;
     this.drawnGeneration = dashboard.generation;
     this.drawnStream = column.version.stream;
@@ -169,7 +171,7 @@ export class StreamView {
     this.ticks = visible(dashboard, column);
     const fresh = this.rotate(this.ticks);
     const changed = this.rows.reduce((sum, row, i) => sum + (row.tick === (this.ticks[i] ?? null) ? 0 : 1), 0);
-    if (forced || changed <= FLOOD_ROWS) this.fillAll();
+    if (all || changed <= FLOOD_ROWS) this.fillAll();
     else this.fillSome();
     const now = performance.now();
     const rare = now - this.drawnAt >= FLASH_APART_MS;
@@ -223,7 +225,7 @@ export class StreamView {
     return fresh;
   }
 
-  private drawState(column: Column, held: boolean, emptyText: string): void {
+  private drawState(dashboard: Dashboard, column: Column, held: boolean, emptyText: string): void {
     const paused = column.pausedAt !== null;
     const newer = column.ring.total - this.drawnTotal;
     setAttribute(this.pauseButton, "aria-pressed", String(paused));
@@ -231,7 +233,8 @@ export class StreamView {
     setText(part(this.pauseButton, "pause-word"), paused ? t("view.resume") : t("view.pause"));
     this.jumpButton.disabled = !paused && !held;
     if (paused) this.skipped = 0;
-    const words = this.words(column, held, newer);
+    // Cut off, a list is neither live nor anything else; the page's banner says what it is.
+    const words = dashboard.synced || paused ? this.words(column, held, newer) : "";
     setText(this.state, words);
     setAttribute(this.state, "title", words);
     setAttribute(this.state, "data-view", paused ? "paused" : held && newer > 0 ? "holding" : "live");

@@ -92,6 +92,11 @@ export function milliseconds(value: Maybe): string {
   return `${Math.abs(value) < 100 ? tenth.format(value) : whole.format(value)} ms`;
 }
 
+/** A figure in a narrow place: one decimal below 100, none above, so that nothing is cut off. */
+export function compact(value: Maybe): string {
+  return known(value) && Math.abs(value) >= 100 ? whole.format(value) : decimal(value);
+}
+
 /** A span such as 42 s, 3 min 20 s, 5 h 12 min, 3 d 4 h. */
 export function span(seconds: Maybe): string {
   if (!known(seconds)) return NONE;

@@ -42,8 +42,8 @@ class BrokerLimits(msgspec.Struct, frozen=True, kw_only=True):
         flush_timeout_s: How long stop() waits for the outbox.
         degraded_s: How long the state stays ``degraded`` after its last cause.
         slow_ms: A round trip above this is ``degraded``.
-        outbox_messages, outbox_bytes: What publish() takes before the broker confirmed it: 200,000 ticks are a second
-            or two of what one connection carries, which is how long a frozen broker goes unnoticed.
+        outbox_messages, outbox_bytes: What publish() takes before the broker confirmed it: 200,000 ticks are about four
+            seconds of what one connection carries (bench/bus.py), twice as long as a frozen broker goes unnoticed.
         chunk_messages, chunk_bytes: What one round trip carries. Reading 512 answers takes about 2 ms of the loop.
         batch_messages: What one callback gets at most.
         retry_base_s, retry_cap_s: Backoff. The cap is short: few nodes knock, and a returned broker is used within 1 s.

@@ -72,6 +72,7 @@ class LineSocket(WSListener):
         self._receive = receive
         self._transport: WSTransport | None = None
         self._socket: socket.socket | None = None
+        self._farewell: asyncio.Future[None] | None = None
         self._fragments: list[bytes] = []
         self._fragment_bytes = 0
 
@@ -143,6 +144,7 @@ class LineSocket(WSListener):
         elif kind == WSMsgType.PING:
             self._answer_ping(transport, frame.get_payload_as_bytes())
         elif kind == WSMsgType.CLOSE:
+            self._end_by_own_close(transport)
             self.end(explain_close(_number(frame.get_close_code()), frame.get_close_reason() or ""))
             transport.send_close(WSCloseCode.OK)
             transport.disconnect()
@@ -151,13 +153,21 @@ class LineSocket(WSListener):
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """Name the cause if none is known (picows)."""
-        handshake = transport.close_handshake
-        if handshake is not None and handshake.recv is None and handshake.sent is not None:
-            code = _number(handshake.sent.code)
-            cause = "frame_too_big" if code == WSCloseCode.MESSAGE_TOO_BIG.value else f"protocol_{code}"
-            text = handshake.sent.reason or "the venue broke the WebSocket protocol"
-            self.end(upstream_error(cause, f"Tidewire ended the connection: {text}.", "stream"))
+        self._end_by_own_close(transport)
         self.end(upstream_error("tcp_reset", "The venue dropped the TCP connection without a close frame.", "stream"))
+        # picows also keeps what broke the protocol as the exception of a future; fetched here, nobody reports it lost.
+        self._farewell = asyncio.ensure_future(transport.wait_disconnected())
+        self._farewell.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+    def _end_by_own_close(self, transport: WSTransport) -> None:
+        """Name a broken protocol as the cause: picows has sent the first close frame, whether or not it is answered."""
+        handshake = transport.close_handshake
+        if handshake is None or handshake.sent is None or handshake.recv_then_sent:
+            return
+        code = _number(handshake.sent.code)
+        cause = "frame_too_big" if code == WSCloseCode.MESSAGE_TOO_BIG.value else f"protocol_{code}"
+        text = handshake.sent.reason or "the venue broke the WebSocket protocol"
+        self.end(upstream_error(cause, f"Tidewire ended the connection: {text}.", "stream"))
 
     def _answer_ping(self, transport: WSTransport, payload: bytes) -> None:
         if transport.underlying_transport.get_write_buffer_size() > MAX_UNREAD_BYTES:

@@ -7,7 +7,11 @@ Source: SQLite manual, "Write-Ahead Logging" and "Transactions"; SQLAlchemy manu
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import os
+import sqlite3
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -104,11 +108,25 @@ def create_engine(url: URL, *, pool_size: int, timeout_s: float, statement_timeo
 
 def ensure_file(url: URL) -> None:
     """Create a SQLite file that is missing, with its folder, readable by its owner only. Raises OSError."""
-    if is_sqlite(url) and url.database:
-        path = Path(url.database)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # It will hold password hashes. SQLite gives its -wal and -shm files the same mode.
-        path.touch(mode=0o600)
+    if not is_sqlite(url) or not url.database or Path(url.database).exists():
+        return
+    path = Path(url.database)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # It appears under its name in WAL mode already: switching there fails at once, without waiting, while a second
+    # process has the file open (SQLite manual, "PRAGMA journal_mode").
+    # It will hold password hashes, and mkstemp is for the owner only. SQLite gives -wal and -shm the same mode.
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(handle)
+    try:
+        with contextlib.closing(sqlite3.connect(name)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+        # Of processes that start together the first one's file counts.
+        with contextlib.suppress(FileExistsError):
+            os.link(name, path)
+    except sqlite3.Error as exc:
+        raise OSError(f"SQLite cannot make a file in {path.parent}: {exc}") from exc
+    finally:
+        Path(name).unlink()
 
 
 def _prepare_sqlite(engine: AsyncEngine) -> None:

@@ -1,0 +1,61 @@
+"""Every command explains itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer
+
+from tests.cli.conftest import Run
+from tidewire import __version__
+from tidewire.cli import app
+
+PROMISED = {"serve", "demo", "feed", "simulate", "migrate", "check-config", "user add", "user passwd",
+            "universe import", "universe list"}  # fmt: skip
+
+
+def commands(command: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Return every command below ``command`` with its words."""
+    for name, child in getattr(command, "commands", {}).items():
+        words = f"{path} {name}".strip()
+        yield words, child
+        yield from commands(child, words)
+
+
+ALL = dict(commands(typer.main.get_command(app)))
+
+
+def test_the_promised_commands_are_there() -> None:
+    """What the contract lists and this release holds can be called."""
+    assert set(ALL) >= PROMISED
+
+
+@pytest.mark.parametrize("words", ["", *sorted(ALL)])
+def test_help_says_what_a_command_and_each_of_its_options_do(run: Run, words: str) -> None:
+    """``--help`` exits with 0 and leaves no option unexplained."""
+    done = run(*words.split(), "--help")
+    assert done.code == 0
+    assert re.match(rf"Usage: .*tidewire {words}", done.out)
+    assert done.err == ""
+    command = ALL.get(words)
+    if command is not None:
+        assert (command.help or "").strip().split(".")[0] in " ".join(done.out.split())
+        assert [one.name for one in command.params if one.param_type_name == "option" and not one.help] == []
+
+
+def test_the_version_and_the_shell_completion_are_offered(run: Run) -> None:
+    """``--version`` prints it, and completion can be installed."""
+    assert run("--version").out == f"tidewire {__version__}\n"
+    assert "--install-completion" in run("--help").out
+
+
+@pytest.mark.parametrize("words", ["no-such-command", "serve --no-such-option", "universe import", "demo --port many"])
+def test_wrong_usage_ends_with_2(run: Run, words: str) -> None:
+    """What cannot be read is told on stderr with the way to the help."""
+    done = run(*words.split())
+    assert done.code == 2
+    assert done.out == ""
+    assert "--help" in done.err

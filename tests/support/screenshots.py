@@ -1,0 +1,98 @@
+"""Renews the pictures in docs/images: ``python -m tests.support.screenshots``. Somebody then looks at each."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page, expect
+
+from tests.support.browser import Complaints, Visitors, column, open_feed, rows, running_chromium, wait_until
+from tests.support.command import ROOT
+from tests.support.demo import running_demo
+from tests.support.page_wire import PageWire
+
+IMAGES = ROOT / "docs" / "images"
+WIDE = {"width": 1440, "height": 1080}
+SMALL = {"width": 960, "height": 640}
+NARROW = {"width": 390, "height": 1500}
+# A picture is looked at in a browser and kept in the repository for ever.
+MAX_BYTES = 300_000
+# Charts of the last minute are well filled by then.
+SECONDS_OF_DATA = 60
+
+
+def main() -> int:
+    """Take every picture; return an exit code."""
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    complaints = Complaints()
+    with tempfile.TemporaryDirectory() as folder, running_chromium() as browser:
+        with running_demo(Path(folder)) as demo:
+            visitors = Visitors(browser, demo.url, demo.users, complaints)
+            page = _take_live(visitors)
+        complaints.expect("ERR_CONNECTION_REFUSED")
+        expect(page.get_by_test_id("banner-reconnecting")).to_be_visible()
+        _take(page, "admin-websockets-reconnecting")
+        visitors.close()
+    for text in complaints.unexpected:
+        print(f"the browser complained: {text}", file=sys.stderr)
+    return 1 if complaints.unexpected else 0
+
+
+def _take_live(visitors: Visitors) -> Page:
+    """Take every picture of a running demo; return a page that is left open."""
+    login = visitors.open(viewport=SMALL)
+    login.goto("/login")
+    _take(login, "login")
+    state = visitors.signed_in("admin")
+    page = visitors.open(state, viewport=WIDE)
+    wire = PageWire(page)
+    open_feed(page)
+    page.get_by_test_id("range").select_option("60")
+    wait = SECONDS_OF_DATA * 1000 + 20_000
+    wait_until(page, lambda: _seconds(wire) >= SECONDS_OF_DATA, "a minute of data", wait)
+    page.mouse.move(2, 2)
+    _take(page, "admin-websockets")
+    _variant(visitors, state, "dark", color_scheme="dark", viewport=WIDE)
+    _variant(visitors, state, "narrow", viewport=NARROW)
+    page.get_by_test_id("pause-all").click()
+    wait_until(page, lambda: "," in page.get_by_test_id("sum-held").inner_text(), "a thousand held ticks")
+    _take(page, "admin-websockets-paused")
+    rows(column(page, 1)).first.click()
+    expect(page.get_by_test_id("inspect-verdict")).to_be_visible()
+    page.mouse.move(2, 2)
+    _take(page, "admin-websockets-inspect")
+    page.keyboard.press("Escape")
+    page.get_by_test_id("pause-all").click()
+    return page
+
+
+def _variant(visitors: Visitors, state: Any, name: str, **options: Any) -> None:
+    page = visitors.open(state, **options)
+    page.add_init_script("localStorage.setItem('tidewire.range', '60')")
+    open_feed(page)
+    expect(rows(column(page, 3))).to_have_count(50)
+    _take(page, f"admin-websockets-{name}")
+    page.context.close()
+
+
+def _seconds(wire: PageWire) -> int:
+    """Return how many seconds of history the page has."""
+    snapshots = wire.answers("request_snapshot")
+    before = len(snapshots[0]["history"]["connection_1"]["points"]) if snapshots else 0
+    return before + sum(event == "history_update" for event, _ in wire.received)
+
+
+def _take(page: Page, name: str) -> None:
+    path = IMAGES / f"{name}.png"
+    page.screenshot(path=path, animations="disabled")
+    size = path.stat().st_size
+    print(f"{path.relative_to(ROOT)}: {size:,} bytes")
+    if size > MAX_BYTES:
+        raise SystemExit(f"{path.name} is larger than {MAX_BYTES:,} bytes: make the picture smaller")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
