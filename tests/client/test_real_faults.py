@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from tests.support import history_checker as told
@@ -10,10 +11,41 @@ from tests.support.fault_proxy import FaultProxy
 from tests.support.history_checker import check
 from tests.support.node_client import NodeClient, data_of, node_client
 from tests.support.proxied_hub import hub_and_proxy, make_client
-from tidewire.client import Client, ClientError, Message, OutcomeUnknown, Reset, Room, Since
-from tidewire.core.protocol import BATCH, PLAIN
+from tidewire.client import Client, ClientError, Message, OutcomeUnknown, Reset, Room, RoomEvent, Since
+from tidewire.core.protocol import BATCH, PLAIN, data_body
+from tidewire.hub.room import RoomRules
 
 LOBBY = "app:lobby"
+
+
+async def test_a_gap_is_healed() -> None:
+    """A line that stalls until the hub gives messages up brings every message all the same, once and in order."""
+    rules = {"app": RoomRules(history_messages=5_000, history_bytes=64 << 20)}
+    body = data_body(b'"%b"' % (b"x" * 16_000))
+    async with hub_and_proxy(rules=rules) as (server, proxy, url), make_client(url) as client:
+        room = client.subscribe(LOBBY)
+        await room.entered()
+        proxy.set("blackhole")
+        count = 0
+        # Until the kernel takes no more for the reader that stopped, and the hub gives up.
+        while count < 4_000 and not server.hub.connections()[0].given_up:
+            server.hub.publish(LOBBY, body)
+            count += 1
+            await asyncio.sleep(0)
+        for _ in range(10):
+            server.hub.publish(LOBBY, body)
+        count += 10
+        proxy.set("pass")
+        async with asyncio.timeout(40):
+            places = [event.offset async for event in _first(room, count) if isinstance(event, Message)]
+        assert places == list(range(1, count + 1))
+        assert client.statistics()["gaps"] >= 1
+        assert client.statistics()["dialed"] == 1
+
+
+async def _first(room: Room, count: int) -> AsyncIterator[RoomEvent]:
+    for _ in range(count):
+        yield await anext(room)
 
 
 @dataclass

@@ -21,7 +21,7 @@ def plain_and_batch() -> Recorder:
     hub.publish("app:a")
     delivered = say(recorder, hub)
     assert kinds(delivered) == ["Deliver", "Deliver"]
-    assert kinds(ask(recorder, hub, "unsubscribe", "app:a")) == ["Send", "RoomEnded"]
+    assert kinds(ask(recorder, hub, "unsubscribe", "app:a")) == ["RoomEnded", "Send"]
     return recorder
 
 
@@ -273,7 +273,9 @@ def beside_rooms() -> Recorder:
     wire.say({"type": "field_focus", "room_id": "app:a", "timestamp": 1.5, "field": "premium"})
     wire.say({"type": "field_focus", "room_id": "app:elsewhere", "timestamp": 1.5})
     wire.say({"type": "heartbeat", "timestamp": 1.5, "new_field": 1})
-    assert kinds(say(recorder, hub)) == ["Note", "Note", "Deliver"]
+    told = say(recorder, hub)
+    assert kinds(told) == ["Note", "Note", "Deliver", "Send"]
+    assert sent(told) == [{"type": "ping", "last_sequence": recorder.session.sequence}]
     return recorder
 
 

@@ -18,6 +18,7 @@ import {
   CLOSE_SILENT,
   CONNECT_TIMEOUT_MS,
   NO_CLOSE_FRAME,
+  type SessionOptions,
   STATE_INVALIDATED,
   type State,
   TOKEN_EXPIRED,
@@ -25,15 +26,6 @@ import {
 import { TokenWatch } from "./token.ts";
 import type { Connection, Gap, RoomEvent, Since, Subscribed, Unsubscribed } from "./wire.ts";
 import { CONNECTION_SHAPE, GAP_SHAPE, ROOM_EVENT_SHAPE, SUBSCRIBED_SHAPE, UNSUBSCRIBED_SHAPE } from "./wire.ts";
-
-export interface SessionOptions {
-  /** Returns a uniform random number in [0, 1). */
-  readonly draw: () => number;
-  /** Whether the carrier can fetch tokens; then each connection begins with one. */
-  readonly withToken: boolean;
-  /** How many requests may wait to be sent. */
-  readonly maxQueue: number;
-}
 
 export class Session {
   state: State = "idle";
@@ -92,9 +84,8 @@ export class Session {
 
   /** Leaves a room. */
   unsubscribe(roomId: string, nowMs: number): Action[] {
-    const known = this.rooms.has(roomId);
+    if (this.rooms.has(roomId)) this.act({ do: "room_ended", roomId, error: null });
     if (this.rooms.remove(roomId)) this.outgoing.leave(roomId, nowMs);
-    if (known) this.act({ do: "room_ended", roomId, error: null });
     return this.outgoing.take();
   }
 
@@ -336,8 +327,10 @@ export class Session {
         this.rooms.gap(read<Gap>(body, GAP_SHAPE));
         return;
       case "heartbeat":
+        // Any frame would do as an answer; this one also tells the server how far we have read.
+        if (this.state === "ready") this.outgoing.ping(this.sequence, nowMs);
+        return;
       case "pong":
-        // Any frame is a sign of life; these are no more than that.
         return;
       default:
         this.feature(body, nowMs);
@@ -362,9 +355,8 @@ export class Session {
       this.refreshId = null;
       this.tokenWatch.learn(message.token_expires_at ?? null, message.timestamp, nowMs);
     } else if (message.status === "token_expiring") this.tokenWatch.hurry(nowMs);
-    else if (message.status === "draining") {
-      if (typeof message.reconnect_after_ms === "number") this.drainedMs = nowMs + message.reconnect_after_ms;
-    } else this.closing = message;
+    else if (message.status === "closing") this.closing = message;
+    else if (typeof message.reconnect_after_ms === "number") this.drainedMs = nowMs + message.reconnect_after_ms;
   }
 
   private connected(message: Connection, nowMs: number): void {
@@ -398,12 +390,8 @@ export class Session {
       return;
     }
     const actions = this.rooms.reply(id, failure, nowMs);
-    if (actions !== null) {
-      this.act(...actions);
-      return;
-    }
-    const settled = this.ledger.answer(id, data, failure);
-    if (settled !== null) this.act(settled);
+    const settled = actions === null ? this.ledger.answer(id, data, failure) : null;
+    this.act(...(actions ?? []), ...(settled === null ? [] : [settled]));
   }
 
   private pauseIfDue(roomId: string, nowMs: number): void {

@@ -13,3 +13,12 @@ export const TOKEN_EXPIRED = 4200;
 
 /** idle -> (fetching ->) connecting -> ready -> waiting -> ...; ended from anywhere, for good. */
 export type State = "idle" | "fetching" | "connecting" | "ready" | "waiting" | "ended";
+
+export interface SessionOptions {
+  /** Returns a uniform random number in [0, 1). */
+  readonly draw: () => number;
+  /** Whether the carrier can fetch tokens; then each connection begins with one. */
+  readonly withToken: boolean;
+  /** How many requests may wait to be sent. */
+  readonly maxQueue: number;
+}

@@ -27,6 +27,7 @@ class Rooms:
         self._leaving: dict[str, int] = {}
         # The server enters this one by itself, once per connection; its answer is not the answer to ours.
         self._automatic: str | None = None
+        self._gaps = 0
 
     def __contains__(self, room_id: str) -> bool:
         return room_id in self._tracks
@@ -125,9 +126,9 @@ class Rooms:
             yield RoomEnded(room_id, failure)
 
     def statistics(self) -> dict[str, int]:
-        """Return how many rooms there are, and how many are entered."""
+        """Return how many rooms there are and how many are entered, and how many gaps were healed since the start."""
         entered = sum(track.phase is Phase.ENTERED for track in self._tracks.values())
-        return {"rooms": len(self._tracks), "entered": entered}
+        return {"rooms": len(self._tracks), "entered": entered, "gaps": self._gaps}
 
     # ---- what came from the server
 
@@ -176,6 +177,7 @@ class Rooms:
         """Apply a gap: ask for the room again, from what was delivered last. Raises nothing."""
         track = self._heard(gap.room_id)
         if track is not None and track.phase is Phase.ENTERED:
+            self._gaps += 1
             track.want()
             self._wanted[gap.room_id] = None
 

@@ -66,7 +66,7 @@ class Session:
         self._token_watch = TokenWatch()
         self._due_ms = 0
         self._batch = False
-        self._sequence = 0
+        self.sequence = 0
         self._token: str | None = None
         self._auth_id: int | None = None
         self._refresh_id: int | None = None
@@ -115,11 +115,10 @@ class Session:
 
     def unsubscribe(self, room_id: str, now_ms: int) -> list[Action]:
         """Leave a room."""
-        known = room_id in self.rooms
+        if room_id in self.rooms:
+            self._outgoing.actions.append(RoomEnded(room_id, None))
         if self.rooms.remove(room_id):
             self._outgoing.leave(room_id, now_ms)
-        if known:
-            self._outgoing.actions.append(RoomEnded(room_id, None))
         return self._outgoing.take()
 
     def pause(self, room_id: str, now_ms: int) -> list[Action]:
@@ -185,9 +184,9 @@ class Session:
         self._heartbeat.alive(now_ms)
         try:
             for sequence, body in read_frame(text, batch=self._batch):
-                if sequence != self._sequence + 1:
+                if sequence != self.sequence + 1:
                     raise FrameFault("sequence_hole")
-                self._sequence = sequence
+                self.sequence = sequence
                 self._apply(body, now_ms)
                 if self.state not in (State.CONNECTING, State.READY):
                     break
@@ -247,7 +246,7 @@ class Session:
     def _connect(self, now_ms: int) -> None:
         self.state = State.CONNECTING
         self._due_ms = now_ms + CONNECT_TIMEOUT_MS
-        self._sequence = 0
+        self.sequence = 0
         self._auth_id = self._refresh_id = self._closing = self._drained_ms = None
         self._outgoing.actions.append(Connect())
 
@@ -299,7 +298,7 @@ class Session:
             self._fault(CLOSE_SILENT, "silence", now_ms)
             return
         if verdict is Verdict.PROBE:
-            self._outgoing.ping(self._sequence, now_ms)
+            self._outgoing.ping(self.sequence, now_ms)
         due_ms = self._token_watch.due_ms()
         if self._with_token and due_ms is not None and due_ms <= now_ms:
             self._token_watch.fetching = True
@@ -321,6 +320,9 @@ class Session:
             handler(body, now_ms)
             return
         room_id = body.get("room_id")
+        if kind == "heartbeat" and self.state is State.READY:
+            # Any frame would do as an answer; this one also tells the server how far we have read.
+            self._outgoing.ping(self.sequence, now_ms)
         if kind in SIGNS_OF_LIFE:
             return
         if isinstance(room_id, str):

@@ -10,7 +10,7 @@ CONNECT_TIMEOUT_MS = 20_000
 CLOSE_FAULT = 3000
 CLOSE_SILENT = 3001
 NO_CLOSE_FRAME = 1006
-# Any frame is one; these are no more than that.
+# Any frame is one; these bring nothing else.
 SIGNS_OF_LIFE = frozenset({"heartbeat", "pong"})
 STATE_INVALIDATED = 4006
 TOKEN_EXPIRED = 4200
