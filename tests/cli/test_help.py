@@ -13,8 +13,10 @@ from tests.cli.conftest import Run
 from tidewire import __version__
 from tidewire.cli import app
 
-PROMISED = {"serve", "demo", "feed", "simulate", "migrate", "check-config", "user add", "user passwd",
-            "universe import", "universe list"}  # fmt: skip
+PROMISED = {
+    *("serve", "demo", "feed", "simulate", "migrate", "check-config", "watch", "publish"),
+    *("user add", "user passwd", "universe import", "universe list", "token create", "token list", "token revoke"),
+}
 
 
 def commands(command: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -10,7 +10,7 @@ import sys
 import typer
 
 from tidewire import __version__
-from tidewire.cli import check, demo, serve, simulate, tokens, universes, users
+from tidewire.cli import check, demo, rooms, serve, simulate, tokens, universes, users
 from tidewire.cli.output import complain
 from tidewire.core.errors import TidewireError
 
@@ -30,6 +30,8 @@ app.command("feed")(serve.feed)
 app.command("migrate")(serve.migrate)
 app.command("demo")(demo.demo)
 app.command("simulate")(simulate.simulate)
+app.command("watch")(rooms.watch)
+app.command("publish")(rooms.publish)
 
 
 def _print_version(wanted: bool) -> None:

@@ -16,12 +16,14 @@ from typing import Any
 
 import typer
 
+from tidewire.accounts.api_keys import ApiKeys
 from tidewire.accounts.model import Role
 from tidewire.accounts.service import Accounts
 from tidewire.app.database import opened_database
 from tidewire.app.platform import Platform
 from tidewire.cli.output import print_json
 from tidewire.cli.running import run_service, wait_for_end
+from tidewire.core.clock import SystemClock
 from tidewire.core.errors import SettingsError, UpstreamError
 from tidewire.core.telemetry import configure_logging
 from tidewire.feed.simulator.listing import list_market
@@ -41,6 +43,7 @@ UNIVERSES = {
 NOTICE = "Demo: real daily bars, modelled intraday path; symbols without real bars are synthetic."
 SEED = 1
 START_TIMEOUT_S = 20.0
+API_KEY_LIFE_S = 30 * 86_400.0
 
 
 def demo(
@@ -67,11 +70,12 @@ async def _demo(*, port: int, rate: int, tickers: int, day_seconds: float, data:
         database = _fresh_database(data)
         settings = _settings(port, database, simulator["url"], key)
         configure_logging(level="warning", secrets=settings.secrets)
-        await _prepare(settings, [listing.symbol for listing in list_market(tickers, SEED)])
+        api_key = await _prepare(settings, [listing.symbol for listing in list_market(tickers, SEED)])
+        key_file = _write_secret(data / "api-key", api_key)
         platform = Platform(settings, demo=True, data_notice=NOTICE)
         await platform.start()
         try:
-            _announce(platform.url, simulator, as_json)
+            _announce(platform.url, simulator, key_file, as_json)
             await wait_for_end()
         finally:
             await platform.stop()
@@ -113,11 +117,12 @@ def _settings(port: int, database: Path, feed_url: str, key: str) -> Settings:
     )
 
 
-async def _prepare(settings: Settings, symbols: list[str]) -> None:
-    """Make the demo's users and universes."""
+async def _prepare(settings: Settings, symbols: list[str]) -> str:
+    """Make the demo's users and universes; return an API key of its administrator."""
     assert settings.secret_key is not None  # noqa: S101 - _settings has just made it
+    secret = settings.secret_key.get_secret_value()
     async with opened_database(settings.database_url) as database:
-        accounts = Accounts(database, secret_key=settings.secret_key.get_secret_value())
+        accounts = Accounts(database, secret_key=secret)
         for username, role in USERS.items():
             await accounts.create_user(username, PASSWORD, role)
         real = {symbol for group in REAL.values() for symbol in group}
@@ -125,6 +130,15 @@ async def _prepare(settings: Settings, symbols: list[str]) -> None:
         for number, line in enumerate(REAL):
             members = [*REAL[line], *synthetic[number :: len(REAL)]]
             await Universes(database).replace(UNIVERSES[line], members, now=0.0, source="demo")
+        keys = ApiKeys(database, secret_key=secret, clock=SystemClock())
+        return (await keys.create("admin", "demo", life_s=API_KEY_LIFE_S)).key
+
+
+def _write_secret(path: Path, secret: str) -> Path:
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(f"{secret}\n")
+    return path
 
 
 @asynccontextmanager
@@ -154,12 +168,15 @@ async def _simulator(key: str, *, rate: int, tickers: int, day_seconds: float) -
             await process.wait()
 
 
-def _announce(url: str, simulator: dict[str, Any], as_json: bool) -> None:
+def _announce(url: str, simulator: dict[str, Any], key_file: Path, as_json: bool) -> None:
+    hub = f"{url.replace('http', 'ws', 1)}/ws"
     if as_json:
-        print_json({"url": url, "users": dict.fromkeys(USERS, PASSWORD), "simulator": simulator})
+        users = dict.fromkeys(USERS, PASSWORD)
+        print_json({"url": url, "hub": hub, "users": users, "api_key_file": str(key_file), "simulator": simulator})
         return
     typer.echo(f"\n  Tidewire demo: {url}")
     typer.echo(f"  Log in as  admin / {PASSWORD}   (sees everything)")
     typer.echo(f"         or  viewer / {PASSWORD}  (not an administrator)")
     typer.echo(f"  Break a connection: curl -X POST {simulator['control_url']}/faults/drop")
+    typer.echo(f"  Watch a room: tidewire watch market:AAPL --url {hub} --token-file {key_file}")
     typer.echo(f"  {NOTICE}\n  Ctrl-C ends it.\n")
