@@ -17,6 +17,7 @@ describe("catalogues", () => {
 describe("numbers and times", () => {
   it("have separators, units and one decimal", () => {
     expect(text.count(1204)).toBe("1,204");
+    expect([99_999, 1_580_400].map((n) => text.volume(n))).toEqual(["99,999", "1.6M"]);
     expect(text.decimal(25.34)).toBe("25.3");
     expect(text.bytes(5120)).toBe("5.1 kB");
     expect(text.milliseconds(3.14)).toBe("3.1 ms");
@@ -28,6 +29,7 @@ describe("numbers and times", () => {
   it("say nothing rather than something wrong when the value is unknown", () => {
     for (const show of [
       text.count,
+      text.volume,
       text.decimal,
       text.bytes,
       text.price,

@@ -20,6 +20,8 @@ SMALL = {"width": 960, "height": 640}
 NARROW = {"width": 390, "height": 1500}
 # A picture is looked at in a browser and kept in the repository for ever.
 MAX_BYTES = 300_000
+# Real bars first, then synthetic ones.
+WATCHED = ("AAPL", "IBM", "MSFT", "FB", "GOOG", "BOKO", "BUFU")
 # Charts of the last minute are well filled by then.
 SECONDS_OF_DATA = 60
 
@@ -47,6 +49,8 @@ def _take_live(visitors: Visitors) -> Page:
     login.goto("/login")
     _take(login, "login")
     state = visitors.signed_in("admin")
+    streaming = visitors.open(visitors.signed_in("viewer"), viewport=SMALL)
+    streaming.goto(f"/streaming?symbols={','.join(WATCHED)}")
     page = visitors.open(state, viewport=WIDE)
     wire = PageWire(page)
     open_feed(page)
@@ -55,6 +59,8 @@ def _take_live(visitors: Visitors) -> Page:
     wait_until(page, lambda: _seconds(wire) >= SECONDS_OF_DATA, "a minute of data", wait)
     page.mouse.move(2, 2)
     _take(page, "admin-websockets")
+    _take(streaming, "streaming")
+    streaming.context.close()
     _variant(visitors, state, "dark", color_scheme="dark", viewport=WIDE)
     _variant(visitors, state, "narrow", viewport=NARROW)
     page.get_by_test_id("pause-all").click()

@@ -331,6 +331,28 @@ async def test_dark_narrow_zoomed_and_german_pages_are_whole(visitor: Visitor, l
     assert await axe(page) == []
 
 
+async def test_no_width_cuts_a_figure_or_the_button_that_removes_a_row(visitor: Visitor) -> None:
+    """From a wide screen to 400 % zoom: every cell shows all of its text, and the button is inside of the list."""
+    page = await visitor.live("AAPL,NOPE")
+    now = time.time()
+    for price in (123_456.78, 123_450.11):
+        visitor.server.tick("AAPL", price, volume=1_234_567.0, timestamp=now, connection_id="connection_2")
+    await expect(row(page, "AAPL").get_by_test_id("volume")).to_have_text("1,234,567")
+    for width in (1440, 1280, 1250, 1249, 1150, 1149, 1024, 960, 900, 899, 768, 390, 320):
+        await page.set_viewport_size({"width": width, "height": 900})
+        cut = await page.evaluate(
+            """() => [...document.querySelectorAll("[data-testid=watch-row] :is(td, th)")]
+                 .filter((cell) => cell.offsetWidth > 0 && cell.scrollWidth > cell.clientWidth)
+                 .map((cell) => cell.className)"""
+        )
+        assert (width, cut) == (width, [])
+        inside = await page.evaluate(
+            """() => Math.max(...[...document.querySelectorAll("[data-testid=watch-row] button")]
+                 .map((button) => button.getBoundingClientRect().right)) <= document.documentElement.clientWidth"""
+        )
+        assert (width, inside) == (width, True)
+
+
 async def test_nothing_flashes_for_those_who_asked_for_less_motion(visitor: Visitor) -> None:
     """With prefers-reduced-motion the price changes without an animation."""
     page = await visitor.live("AAPL", reduced_motion="reduce")

@@ -6,7 +6,7 @@
 import type { Tick } from "../socket/wire";
 import { type Column, type Dashboard, ROWS_SHOWN, visible } from "../state/dashboard";
 import { element, part, setAttribute, setHidden, setIcon, setText } from "./dom";
-import { clock, clockMs, count, percent, price, t } from "./text";
+import { clock, clockMs, count, percent, price, t, volume } from "./text";
 
 export interface StreamActions {
   pause(id: string): void;
@@ -305,10 +305,10 @@ function newRow(): Row {
   const text = document.createTextNode("");
   const priceCell = element("td", { class: "num tick-price" }, arrow, word, text);
   const change = element("td", { class: "num tick-change" });
-  const volume = element("td", { class: "num" });
+  const size = element("td", { class: "num" });
   const type = element("td", { class: "tick-type" });
-  const tr = element("tr", { tabindex: "-1", hidden: true }, time, symbol, priceCell, change, volume, type);
-  return { tr, cells: { time, symbol, arrow, word, price: text, change, volume, type }, tick: null };
+  const tr = element("tr", { tabindex: "-1", hidden: true }, time, symbol, priceCell, change, size, type);
+  return { tr, cells: { time, symbol, arrow, word, price: text, change, volume: size, type }, tick: null };
 }
 
 const ARROWS = { up: "▲", down: "▼", flat: "=", first: "·" } as const;
@@ -333,6 +333,7 @@ function fill(row: Row, tick: Tick | null): void {
   setText(cells.word, `${t(`tick.${direction}`)} `);
   cells.price.data = price(tick.price);
   setText(cells.change, percent(change));
-  setText(cells.volume, count(tick.volume));
+  setText(cells.volume, volume(tick.volume));
+  setAttribute(cells.volume, "title", count(tick.volume));
   setText(cells.type, tick.event ?? "");
 }

@@ -45,6 +45,13 @@ export function count(value: Maybe): string {
   return known(value) ? whole.format(value) : NONE;
 }
 
+const short = new Intl.NumberFormat(language, { notation: "compact", maximumFractionDigits: 1 });
+
+/** A whole number in a narrow place: from a hundred thousand on as 1.6M, so that nothing is cut off. */
+export function volume(value: Maybe): string {
+  return known(value) && Math.abs(value) >= 100_000 ? short.format(value) : count(value);
+}
+
 /** Rates and milliseconds: one decimal. */
 export function decimal(value: Maybe): string {
   return known(value) ? tenth.format(value) : NONE;
