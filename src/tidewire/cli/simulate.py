@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 from typing import Any, cast
 
@@ -63,5 +62,7 @@ def simulate(
 
 def _stop_on_eof() -> None:
     """Wait for the end of standard input, then ask this process to stop as a person would."""
-    sys.stdin.buffer.read()
+    # Not through sys.stdin: the interpreter aborts if it ends while a thread holds that object's lock.
+    while os.read(0, 4096):
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
