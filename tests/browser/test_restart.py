@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -37,6 +38,8 @@ def test_a_page_says_that_its_server_is_gone_and_is_live_again_when_it_is_back(
         expect(rows(column(page, 2))).not_to_have_count(0)
         complaints.expect("ERR_CONNECTION_REFUSED")
     expect(page.get_by_test_id("banner-reconnecting")).to_contain_text("Not connected to the server since")
+    # The icon in the tab says so too, though nobody can be asked for the picture now.
+    expect(page.locator("#favicon")).to_have_attribute("href", re.compile("^data:image/svg.*dc3545"))
     expect(page.get_by_test_id("live-state")).not_to_have_attribute("data-state", "live")
     expect(column(page, 1)).to_have_attribute("data-stale", "true")
     expect(page.get_by_test_id("retry-now")).to_be_visible()

@@ -1,6 +1,8 @@
 /** The streaming page: a watch list over the hub. */
 import "../styles/app.scss";
 import "../styles/streaming.scss";
+import { keepIcons } from "../ui/favicon";
 import { StreamingPage } from "../ui/streaming-page";
 
 new StreamingPage().start();
+void keepIcons();

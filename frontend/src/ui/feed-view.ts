@@ -12,6 +12,7 @@ import { Banners } from "./banners";
 import type { ChartView } from "./chart";
 import { type ColumnActions, ColumnView, emptyText } from "./column";
 import { find, part, setAttribute, setHidden, setIcon, setText } from "./dom";
+import { showHealth } from "./favicon";
 import { StreamView } from "./stream";
 import { clock, count, decimal, span, t } from "./text";
 
@@ -163,8 +164,7 @@ export class FeedView {
     const lines = Object.values(this.model.state.status?.connections ?? {});
     const tone =
       this.model.link.kind === "live" ? worst(lines) : this.model.link.kind === "connecting" ? "idle" : "error";
-    const favicon = find<HTMLLinkElement>(document, "#favicon");
-    setAttribute(favicon, "href", `${favicon.dataset["base"] ?? ""}${tone}.svg`);
+    showHealth(tone);
   }
 
   private linkWords(): string {

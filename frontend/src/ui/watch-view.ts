@@ -5,7 +5,8 @@
 import { downSince, type StreamLink } from "../state/stream-link";
 import { isStale, shown, type WatchList } from "../state/watch-list";
 import { Banners } from "./banners";
-import { find, part, setAttribute, setHidden, setIcon, setText } from "./dom";
+import { part, setAttribute, setHidden, setIcon, setText } from "./dom";
+import { showHealth } from "./favicon";
 import type { SparkColours } from "./sparkline";
 import { type BannerRuns, bannersOf } from "./streaming-banners";
 import { clock, count, span, t } from "./text";
@@ -117,8 +118,7 @@ export class WatchView {
     const since = downSince(link);
     setAttribute(pill, "title", since === null ? null : t("live.offline", { time: clock(since / 1000) }));
     const tone = link.kind === "live" ? "ok" : link.kind === "connecting" ? "idle" : "error";
-    const favicon = find<HTMLLinkElement>(document, "#favicon");
-    setAttribute(favicon, "href", `${favicon.dataset["base"] ?? ""}${tone}.svg`);
+    showHealth(tone);
   }
 
   private linkWords(): string {
