@@ -12,9 +12,9 @@ import { Banners } from "./banners";
 import type { ChartView } from "./chart";
 import { type ColumnActions, ColumnView, emptyText } from "./column";
 import { find, part, setAttribute, setHidden, setIcon, setText } from "./dom";
-import { showHealth } from "./favicon";
+import { LinkPill } from "./link-pill";
 import { StreamView } from "./stream";
-import { clock, count, decimal, span, t } from "./text";
+import { count, decimal, t } from "./text";
 
 /** All that the page shows beside the feed's own state. */
 export interface FeedModel {
@@ -41,7 +41,7 @@ export class FeedView {
   private readonly banners = new Banners(part(document, "banners"));
   private readonly unassigned: StreamView;
   private drawnLayout = -1;
-  private announced = "";
+  private readonly pill = new LinkPill();
   private readonly model: FeedModel;
   private readonly actions: FeedActions;
 
@@ -81,7 +81,6 @@ export class FeedView {
     this.drawTools();
     this.drawLink();
     this.drawBanners(input);
-    this.announce();
   }
 
   /** Adds and removes columns; those that stay are not touched. */
@@ -156,39 +155,14 @@ export class FeedView {
   }
 
   private drawLink(): void {
-    const pill = part(document, "live");
-    const icons = { live: "wifi", connecting: "arrow-repeat", waiting: "wifi-off", ended: "lock" } as const;
-    setAttribute(pill, "data-state", this.model.link.kind);
-    setIcon(part(pill, "live-icon"), icons[this.model.link.kind]);
-    setText(part(pill, "live-word"), this.linkWords());
-    const lines = Object.values(this.model.state.status?.connections ?? {});
-    const tone =
-      this.model.link.kind === "live" ? worst(lines) : this.model.link.kind === "connecting" ? "idle" : "error";
-    showHealth(tone);
-  }
-
-  private linkWords(): string {
-    const { link } = this.model;
-    if (link.kind === "live") return t("live.live");
-    if (link.kind === "ended") return t("live.ended");
-    if (link.kind === "connecting") return this.model.downSince === null ? t("live.connecting") : t("live.retrying");
-    const seconds = Math.ceil((link.retryAt - Date.now()) / 1000);
-    return seconds > 0 ? t("live.waiting", { span: span(seconds) }) : t("live.retrying");
-  }
-
-  /** Tells screen readers once per change, not every second of a countdown. */
-  private announce(): void {
-    const { link } = this.model;
-    if (link.kind === "connecting") return;
-    const words =
-      link.kind === "waiting"
-        ? t("live.offline", { time: clock(link.since / 1000) })
-        : link.kind === "live"
-          ? t("live.live")
-          : t("live.ended");
-    if (words === this.announced) return;
-    this.announced = words;
-    setText(part(document, "announce"), words);
+    const { link, downSince } = this.model;
+    const look = {
+      kind: link.kind,
+      downSince: link.kind === "waiting" ? link.since : downSince,
+      retryAt: link.kind === "waiting" ? link.retryAt : null,
+      offline: false,
+    };
+    this.pill.draw(look, worst(Object.values(this.model.state.status?.connections ?? {})));
   }
 
   private alertInput(): AlertInput {

@@ -6,10 +6,10 @@ import { downSince, type StreamLink } from "../state/stream-link";
 import { isStale, shown, type WatchList } from "../state/watch-list";
 import { Banners } from "./banners";
 import { part, setAttribute, setHidden, setIcon, setText } from "./dom";
-import { showHealth } from "./favicon";
+import { LinkPill } from "./link-pill";
 import type { SparkColours } from "./sparkline";
 import { type BannerRuns, bannersOf } from "./streaming-banners";
-import { clock, count, span, t } from "./text";
+import { clock, count, t } from "./text";
 import { WatchRow } from "./watch-row";
 
 export interface WatchModel {
@@ -25,8 +25,6 @@ export interface WatchActions extends Omit<BannerRuns, "loginUrl" | "nowMs"> {
   remove(symbol: string): void;
 }
 
-const ICONS = { live: "wifi", connecting: "arrow-repeat", waiting: "wifi-off", ended: "lock" } as const;
-
 export class WatchView {
   private readonly body = part(document, "rows");
   private readonly banners = new Banners(part(document, "banners"));
@@ -35,7 +33,7 @@ export class WatchView {
   private readonly actions: WatchActions;
   private order: string[] | null = null;
   private colours: SparkColours = { line: "", base: "" };
-  private announced = "";
+  private readonly pill = new LinkPill();
 
   constructor(model: WatchModel, actions: WatchActions) {
     this.model = model;
@@ -69,7 +67,6 @@ export class WatchView {
     this.drawTools();
     this.drawLink();
     this.banners.draw(bannersOf(link, list, this.bannerRuns()));
-    this.announce();
   }
 
   /** Adds and removes rows; those that stay are not touched. */
@@ -110,42 +107,9 @@ export class WatchView {
   }
 
   private drawLink(): void {
-    const { link } = this.model;
-    const pill = part(document, "live");
-    setAttribute(pill, "data-state", link.kind);
-    setIcon(part(pill, "live-icon"), ICONS[link.kind]);
-    setText(part(pill, "live-word"), this.linkWords());
-    const since = downSince(link);
-    setAttribute(pill, "title", since === null ? null : t("live.offline", { time: clock(since / 1000) }));
-    const tone = link.kind === "live" ? "ok" : link.kind === "connecting" ? "idle" : "error";
-    showHealth(tone);
-  }
-
-  private linkWords(): string {
     const { link, offline } = this.model;
-    if (link.kind === "live") return t("live.live");
-    if (link.kind === "ended") return t("live.ended");
-    const since = link.downSince;
-    // Without a network no attempt can succeed, so a countdown would promise too much.
-    if (offline && since !== null) return t("live.offline", { time: clock(since / 1000) });
-    if (link.kind === "connecting") return since === null ? t("live.connecting") : t("live.retrying");
-    const seconds = Math.ceil((link.retryAt - Date.now()) / 1000);
-    return seconds > 0 ? t("live.waiting", { span: span(seconds) }) : t("live.retrying");
-  }
-
-  /** Tells screen readers once per change, not every second of a countdown. */
-  private announce(): void {
-    const { link } = this.model;
-    if (link.kind === "connecting") return;
-    const words =
-      link.kind === "waiting"
-        ? t("live.offline", { time: clock(link.downSince / 1000) })
-        : link.kind === "live"
-          ? t("live.live")
-          : t("live.ended");
-    if (words === this.announced) return;
-    this.announced = words;
-    setText(part(document, "announce"), words);
+    const retryAt = link.kind === "waiting" ? link.retryAt : null;
+    this.pill.draw({ kind: link.kind, downSince: downSince(link), retryAt, offline }, "ok");
   }
 
   private bannerRuns(): BannerRuns {
