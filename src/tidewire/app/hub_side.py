@@ -155,7 +155,12 @@ class HubSide:
     async def ready(self) -> float:
         """Pass while new clients are welcome. Raises Unavailable while the process is ending."""
         if not self.hub.accepting:
-            raise Unavailable("This node is being shut down.", required_action="Use another node.", code="draining")
+            raise Unavailable(
+                "This node is being shut down.",
+                required_action="Use another node.",
+                will_not="Tidewire will not take new clients here.",
+                code="draining",
+            )
         return 0.0
 
     async def start(self) -> None:

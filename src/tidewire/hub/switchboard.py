@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from tidewire.core import protocol
+from tidewire.core.background import background
 from tidewire.core.clock import Clock
 from tidewire.core.token_bucket import TokenBucket
 from tidewire.hub.lifecycle import Due, Lifecycle, Timing
@@ -101,7 +102,7 @@ class Switchboard:
         if self._keeper is not None:
             raise RuntimeError("the hub runs already")
         self._next_sweep = self.clock.monotonic() + SWEEP_S
-        self._keeper = asyncio.create_task(self._keep_time(), name="hub-time")
+        self._keeper = background(self._keep_time(), "hub-time")
 
     async def stop(self) -> None:
         """Cut every connection, cancel what runs, wait for it. Idempotent."""
@@ -117,7 +118,7 @@ class Switchboard:
 
     def spawn(self, work: Coroutine[None, None, None], name: str) -> None:
         """Run a coroutine that handles its own errors; ``stop`` ends it."""
-        task = asyncio.create_task(work, name=name)
+        task = background(work, name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
