@@ -29,6 +29,7 @@ from tidewire.feed.massive import Event, decode_frame
 from tidewire.feed.race import finish_within, wait_first
 from tidewire.feed.source import LineConfig, LineTiming
 from tidewire.feed.topic_ledger import TopicLedger
+from tidewire.feed.trouble import Trouble
 from tidewire.feed.watch import LineWatch
 
 _log = structlog.get_logger(__name__)
@@ -91,6 +92,7 @@ class Line:
         self._changed = changed
         self._ring = FrameRing(RING_BYTES)
         self._watch = LineWatch(upstream.timing)
+        self._trouble = Trouble(config.connection_id)
         timing = upstream.timing
         self._backoff = Backoff(base_s=timing.backoff_base_s, cap_s=timing.backoff_cap_s, stable_s=timing.stable_s)
         self._state: LineState = "disconnected"
@@ -372,6 +374,7 @@ class Line:
                 self._enter("live")
         if decoded.rejects:
             metrics.count_rejects(now, decoded.rejects, self._up.mask)
+            self._trouble.bad_events(now, len(decoded.rejects))
         if decoded.unknown:
             metrics.count_unknown(decoded.unknown)
         if decoded.statuses and self._conversation is not None:
@@ -381,6 +384,7 @@ class Line:
         """Act on what the venue's statuses meant."""
         for text in says.complaints:
             self.metrics.fail(self._up.mask(text))
+            self._trouble.complaint(self._up.clock.monotonic(), self._up.mask(text))
         if says.changed:
             self._changed()
         if self._state == "subscribing" and not self.ledger.pending:

@@ -19,6 +19,7 @@ from tidewire.core import protocol
 from tidewire.core.background import background
 from tidewire.core.clock import Clock
 from tidewire.core.token_bucket import TokenBucket
+from tidewire.hub.farewell import Farewells
 from tidewire.hub.lifecycle import Due, Lifecycle, Timing
 from tidewire.hub.limit import ErrorBudget
 from tidewire.hub.outbox import HARD_BYTES, Budget, Outbox, Outcome
@@ -90,6 +91,7 @@ class Switchboard:
         self.on_heartbeat: Callable[[Session], None] | None = None
         self._opened = opened
         self._closed = closed
+        self._farewells = Farewells()
         self._timetable: Timetable[Session] = Timetable()
         self._tasks: set[asyncio.Task[None]] = set()
         self._keeper: asyncio.Task[None] | None = None
@@ -190,6 +192,7 @@ class Switchboard:
         self._timetable.discard(session)
         info = describe(session, now=now, wall=wall, closed_at=wall)
         self.registry.remove(session, info)
+        self._farewells.note(session.close_code, connection_id=session.connection_id, now=now)
         if self._closed is not None:
             self._closed(info)
 
