@@ -1,7 +1,7 @@
 """Runs the fault tests again and again, each time with another seed, and stops at the first failure (bar R24).
 
-``N`` rounds (20), first seed ``SEED`` (from the clock), ``TESTS`` (those below). Every seed is printed before its round;
-the same seed gives the same steps: hypothesis by ``--hypothesis-seed``, our own runs by ``TIDEWIRE_TEST_SEED``.
+``N`` rounds (20), first seed ``SEED`` (from the clock), ``TESTS`` (those below). Every seed is printed before its
+round; the same seed gives the same steps: hypothesis by ``--hypothesis-seed``, our own runs by ``FAULT_SEED``.
 """
 
 from __future__ import annotations
@@ -35,9 +35,7 @@ def main() -> int:
         sys.stdout.write(f"round {seed - first + 1} of {rounds}, seed {seed}\n")
         sys.stdout.flush()
         command = ["-m", "pytest", "-q", "-x", f"--hypothesis-seed={seed}", *tests]
-        code = subprocess.call(
-            [sys.executable, *command], cwd=ROOT, env={**os.environ, "TIDEWIRE_TEST_SEED": str(seed)}
-        )
+        code = subprocess.call([sys.executable, *command], cwd=ROOT, env={**os.environ, "FAULT_SEED": str(seed)})
         if code:
             again = f"make repeat N=1 SEED={seed} TESTS='{' '.join(tests)}'"
             sys.stdout.write(f"failed with seed {seed}; the same again: {again}\n")

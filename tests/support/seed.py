@@ -6,8 +6,8 @@ import os
 
 
 def seed(default: int) -> int:
-    """Return ``default``, moved by ``TIDEWIRE_TEST_SEED`` if that is set; printed, so that a failure shows it."""
-    chosen = default + int(os.environ.get("TIDEWIRE_TEST_SEED", "0"))
+    """Return ``default``, moved by ``FAULT_SEED`` if that is set; printed, so that a failure shows it."""
+    chosen = default + int(os.environ.get("FAULT_SEED", "0"))
     # pytest shows what a failed test has printed.
     print(f"seed {chosen}")
     return chosen
