@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SETUP := $(VENV)/.stamp-setup
 SOURCES := $(shell find frontend src/tidewire/web/locales -type f -not -path '*/node_modules/*' 2>/dev/null)
 
-.PHONY: demo test check lint bench setup browser assets lock format clean screenshots
+.PHONY: demo test check lint bench setup browser assets lock format clean screenshots audit sbom repeat
 
 setup: $(SETUP) assets
 
@@ -54,5 +54,16 @@ lock: $(SETUP) ## renew constraints.txt and the npm lock
 	  --output-file constraints.txt --no-emit-index-url --generate-hashes --no-annotate --custom-compile-command 'make lock'
 	$(BIN)/python hatch_build.py install --package-lock-only --omit-lockfile-registry-resolved
 
+audit: setup ## ask the advisory databases; before a release, not part of check (it needs the network)
+	$(PYTHON) -m venv .audit && .audit/bin/pip install --quiet --disable-pip-version-check 'pip-audit>=2.10'
+	$(BIN)/python .ci/audit.py .audit/bin/pip-audit
+
+sbom: setup ## the bill of materials, CycloneDX
+	$(BIN)/python .ci/sbom.py dist/sbom.cdx.json
+
+# One seed more each time; stops at the first failure with the command that runs it again. N=20 SEED=1 TESTS=...
+repeat: setup ## the fault tests again and again with other seeds
+	$(BIN)/python .ci/repeat.py
+
 clean:
-	rm -rf $(VENV) frontend/node_modules src/tidewire/web/static var .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .audit frontend/node_modules src/tidewire/web/static var .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 
 import pytest
+from structlog.testing import capture_logs
 from websockets.exceptions import ConnectionClosed
 
 from tests.feed.conftest import WEEKEND, Rig
@@ -168,9 +169,11 @@ async def test_unanswered_topics_are_a_warning(rig: Rig) -> None:
 
 
 async def test_not_authorized_topics_are_refused(rig: Rig) -> None:
-    """A topic outside the plan is shown as refused although the venue does not name it; the others flow."""
+    """A topic outside the plan is shown and logged as refused although the venue does not name it; the others flow."""
     rig.venue.script.refused = {"T.MSFT"}
-    assert await rig.start("AAPL MSFT")
+    with capture_logs() as lines:
+        assert await rig.start("AAPL MSFT")
+    assert [line["count"] for line in lines if line["event"] == "feed_venue_refused"] == [1]
     health = rig.line()
     assert health.refused_topics == ["T.MSFT"]
     assert any("T.MSFT" in text for text in health.warnings)
@@ -233,16 +236,18 @@ async def test_silence_in_session_is_stale_and_data_ends_it(rig: Rig) -> None:
 
 
 async def test_malformed_events_cost_themselves(rig: Rig) -> None:
-    """Bad frames and events are counted with a sample; everything good around them is published."""
+    """Bad frames and events are counted with a sample, and logged seldom; everything good around them is published."""
     await rig.start("AAPL")
     peer = await rig.venue.peer(1)
-    await peer.send_raw(b"not json")
-    await peer.send_raw(b'{"ev":"T"}')
-    await peer.send_raw(b"\xff\xfe".decode("latin-1").encode())
-    await peer.send({"no": "ev"}, trade("AAPL", 1), {"ev": "ZZ"}, trade("AAPL", 2, -5.0), trade("AAPL", 3))
-    await peer.send_raw(b"[" + b"1," * 3_000_000 + b"1]")
-    await peer.send(trade("AAPL", 4))
-    await rig.until(lambda: len(rig.ticks) == 3)
+    with capture_logs() as lines:
+        await peer.send_raw(b"not json")
+        await peer.send_raw(b'{"ev":"T"}')
+        await peer.send_raw(b"\xff\xfe".decode("latin-1").encode())
+        await peer.send({"no": "ev"}, trade("AAPL", 1), {"ev": "ZZ"}, trade("AAPL", 2, -5.0), trade("AAPL", 3))
+        await peer.send_raw(b"[" + b"1," * 3_000_000 + b"1]")
+        await peer.send(trade("AAPL", 4))
+        await rig.until(lambda: len(rig.ticks) == 3)
+    assert [line["count"] for line in lines if line["event"] == "feed_bad_events"] == [1]
     health = rig.line()
     assert health.parse_errors == health.error_count == 6
     assert health.last_bad_sample is not None

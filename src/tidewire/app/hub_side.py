@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import get_args
 
 import msgspec
+import structlog
 from fastapi import APIRouter
 
 from tidewire import __version__
@@ -45,6 +46,8 @@ from tidewire.web.http_protocol import Doorkeeper
 from tidewire.web.rooms_api import RoomsApi
 from tidewire.web.session import SESSION_COOKIE
 from tidewire.web.websocket_protocol import HardenedWebSocketProtocol
+
+log = structlog.get_logger(__name__)
 
 # Family of rooms -> how they behave; only these can be entered (who may is in accounts/grants.py).
 ROOMS: dict[str, RoomRules] = {
@@ -145,6 +148,7 @@ class HubSide:
                 "api_published": lambda: self.api.published,
             },
             groups={
+                "hub": lambda: {"accepting": int(self.hub.accepting)},
                 "market_rooms": self.feeder.statistics,
                 "connection_log": self.log.statistics,
                 "connection_tokens": self.tokens.statistics,
@@ -155,7 +159,12 @@ class HubSide:
     async def ready(self) -> float:
         """Pass while new clients are welcome. Raises Unavailable while the process is ending."""
         if not self.hub.accepting:
-            raise Unavailable("This node is being shut down.", required_action="Use another node.", code="draining")
+            raise Unavailable(
+                "This node is being shut down.",
+                required_action="Use another node.",
+                will_not="Tidewire will not take new clients here.",
+                code="draining",
+            )
         return 0.0
 
     async def start(self) -> None:
@@ -173,10 +182,12 @@ class HubSide:
 
     async def drain(self) -> None:
         """Send every client away kindly, in bounded time."""
+        log.info("draining", connections=self.hub.connection_count(), will_not="Tidewire will not take new clients.")
         await self.hub.drain(min(DRAIN_MAX_S, self.hub.connection_count() * DRAIN_PER_CLIENT_S))
         until = self._clock.monotonic() + FAREWELL_S
         while self.hub.connection_count() and self._clock.monotonic() < until:
             await self._clock.sleep(0.02)
+        log.info("drained", left=self.hub.connection_count())
 
     async def stop(self) -> None:
         """End what is left, and write down who was there. Idempotent."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Coroutine, Mapping, MutableMapping
 from typing import Any, Literal
 
 import msgspec
@@ -20,6 +20,7 @@ from tidewire.accounts.service import Accounts
 from tidewire.app.hub_side import HubSide
 from tidewire.bus.base import Bus
 from tidewire.bus.request import Requester
+from tidewire.core.background import background
 from tidewire.core.clock import Clock
 from tidewire.core.feed_status import FEED_COMMAND_CHANNEL, FEED_REPLY_PREFIX, FeedCommand, FeedReply
 from tidewire.core.watched_loop import WatchedLoop
@@ -195,9 +196,8 @@ class WebSide:
     def _start_purge(self) -> None:
         self._keep(self.accounts.purge(), "purge-sessions")
 
-    def _keep(self, work: Any, name: str) -> None:
-        task = asyncio.ensure_future(work)
-        task.set_name(name) if isinstance(task, asyncio.Task) else None
+    def _keep(self, work: Coroutine[Any, Any, object], name: str) -> None:
+        task = background(work, name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -131,7 +131,11 @@ class MemoryBus:
             BusError: The bus is not running.
         """
         if self._state != "up":
-            raise BusError(f"The in-process bus is {self._reason}.", required_action="Start the bus first.")
+            raise BusError(
+                f"The in-process bus is {self._reason}.",
+                required_action="Start the bus first.",
+                will_not="Tidewire will not call a bus that does not run healthy.",
+            )
         began = self._clock.monotonic()
         await asyncio.sleep(0)
         return (self._clock.monotonic() - began) * 1000.0

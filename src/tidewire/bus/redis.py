@@ -30,6 +30,7 @@ from tidewire.bus.broker_publisher import BrokerPublisher
 from tidewire.bus.fanout import Watches
 from tidewire.bus.health import Health
 from tidewire.bus.wire import BrokerLimits, Refusal, encode_command
+from tidewire.core.background import background
 from tidewire.core.backoff import Backoff
 from tidewire.core.clock import Clock
 from tidewire.core.errors import BusError
@@ -83,7 +84,7 @@ class RedisBus:
             except (RedisError, OSError, Refusal) as error:
                 raise self._unreachable(error) from error
             self._attach(link, "")
-            self._supervisor = asyncio.create_task(self._supervise(link), name="redis-bus")
+            self._supervisor = background(self._supervise(link), "redis-bus")
 
     async def stop(self) -> None:
         """Refuse new messages, write the accepted ones for at most ``flush_timeout_s``, then disconnect. Idempotent."""

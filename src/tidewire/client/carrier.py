@@ -22,6 +22,7 @@ from tidewire.client.event import Action, Close, Connect, FetchToken, Send
 from tidewire.client.failure import ClientError
 from tidewire.client.session import Session
 from tidewire.client.state import CONNECT_TIMEOUT_MS, NO_CLOSE_FRAME
+from tidewire.core.background import background
 from tidewire.core.clock import Clock
 
 _log = structlog.get_logger(__name__)
@@ -150,7 +151,7 @@ class Carrier:
     # ---- tasks
 
     def _spawn(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
-        task = asyncio.create_task(self._root(work, name), name=name)
+        task = background(self._root(work, name), name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from tidewire.core.background import background
 from tidewire.core.clock import Clock
 from tidewire.core.loop_report import LoopReport
 
@@ -52,7 +53,7 @@ class WatchedLoop:
         if self._task is not None:
             raise RuntimeError(f"the {self.name} loop runs already")
         self._started = self._clock.monotonic()
-        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"loop:{self.name}")
+        self._task = background(self._run(), f"loop:{self.name}")
 
     async def stop(self) -> None:
         """Cancel the loop and wait for its end. Idempotent."""

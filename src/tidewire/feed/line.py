@@ -14,6 +14,7 @@ from typing import Final, Literal
 
 import structlog
 
+from tidewire.core.background import background
 from tidewire.core.backoff import Backoff
 from tidewire.core.clock import Clock
 from tidewire.core.errors import NotFound, UpstreamError
@@ -28,6 +29,7 @@ from tidewire.feed.massive import Event, decode_frame
 from tidewire.feed.race import finish_within, wait_first
 from tidewire.feed.source import LineConfig, LineTiming
 from tidewire.feed.topic_ledger import TopicLedger
+from tidewire.feed.trouble import Trouble
 from tidewire.feed.watch import LineWatch
 
 _log = structlog.get_logger(__name__)
@@ -90,6 +92,7 @@ class Line:
         self._changed = changed
         self._ring = FrameRing(RING_BYTES)
         self._watch = LineWatch(upstream.timing)
+        self._trouble = Trouble(config.connection_id)
         timing = upstream.timing
         self._backoff = Backoff(base_s=timing.backoff_base_s, cap_s=timing.backoff_cap_s, stable_s=timing.stable_s)
         self._state: LineState = "disconnected"
@@ -118,7 +121,7 @@ class Line:
         """Begin in the background; a running line stays as it is."""
         if self._task is None:
             self._first_outcome = asyncio.get_running_loop().create_future()
-            self._task = asyncio.create_task(self._run(), name=f"feed-{self.config.connection_id}")
+            self._task = background(self._run(), f"feed-{self.config.connection_id}")
 
     async def stop(self, state: Literal["disconnected", "paused"]) -> None:
         """End, wait until nothing of it runs, and be in ``state``. Idempotent."""
@@ -127,7 +130,14 @@ class Line:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             word = _ON_REQUEST[0] if state == "disconnected" else _ON_REQUEST[1]
-            self._record(UpstreamError(f"The line was {word} on request.", stage="stream", code=word), None)
+            ended = UpstreamError(
+                f"The line was {word} on request.",
+                stage="stream",
+                required_action="Start the feed again when it is wanted.",
+                will_not="Tidewire will not connect the line by itself.",
+                code=word,
+            )
+            self._record(ended, None)
             self._settle(False)
         self._next_retry_at = None
         self._enter(state)
@@ -198,7 +208,13 @@ class Line:
                 state, delay_s = self._plan(error)
             except Exception as error:  # noqa: BLE001  the root of the line's task: nothing may kill it
                 _log.exception("feed_line_fault", line=self.config.connection_id)
-                fault = UpstreamError(f"A fault in Tidewire: {error!r}.", stage="stream", code="internal_fault")
+                fault = UpstreamError(
+                    f"A fault in Tidewire: {error!r}.",
+                    stage="stream",
+                    required_action="Report it with the log line feed_line_fault.",
+                    will_not="Tidewire will not give the line up.",
+                    code="internal_fault",
+                )
                 state, delay_s = self._plan(fault)
             await self._rest(state, delay_s)
 
@@ -358,6 +374,7 @@ class Line:
                 self._enter("live")
         if decoded.rejects:
             metrics.count_rejects(now, decoded.rejects, self._up.mask)
+            self._trouble.bad_events(now, len(decoded.rejects))
         if decoded.unknown:
             metrics.count_unknown(decoded.unknown)
         if decoded.statuses and self._conversation is not None:
@@ -367,6 +384,7 @@ class Line:
         """Act on what the venue's statuses meant."""
         for text in says.complaints:
             self.metrics.fail(self._up.mask(text))
+            self._trouble.complaint(self._up.clock.monotonic(), self._up.mask(text))
         if says.changed:
             self._changed()
         if self._state == "subscribing" and not self.ledger.pending:

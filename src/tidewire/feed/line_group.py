@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 import msgspec
 import structlog
 
+from tidewire.core.background import background
 from tidewire.core.clock import Clock
 from tidewire.core.errors import NotFound
 from tidewire.core.feed_status import FeedPause, FeedStatus, FrameInspection, LineHealth
@@ -235,7 +236,7 @@ class LineGroup:
         for line in self._lines.values():
             line.start()
         if self._failover is not None and self._watcher is None:
-            self._watcher = asyncio.create_task(self._watch(self._failover), name="feed-failover")
+            self._watcher = background(self._watch(self._failover), "feed-failover")
 
     async def _stop_lines(self, state: Literal["disconnected", "paused"]) -> None:
         watcher, self._watcher = self._watcher, None

@@ -15,6 +15,7 @@ from typing import Final, Literal
 
 import structlog
 
+from tidewire.core.background import background
 from tidewire.core.clock import Clock, SystemClock
 from tidewire.core.errors import NotFound
 from tidewire.core.feed_status import FeedStatus, FrameInspection, LineHealth, LineState
@@ -88,7 +89,7 @@ class SyntheticLine:
             # The same path as a real line takes, so that the page's words mean the same.
             for state in ("connecting", "greeting", "authenticating", "subscribing", "live"):
                 self._enter(state)
-            self._task = asyncio.create_task(self._run(), name=f"synthetic-{self.config.connection_id}")
+            self._task = background(self._run(), f"synthetic-{self.config.connection_id}")
 
     async def stop(self, state: Literal["disconnected", "paused"]) -> None:
         """End, wait until nothing of it runs, and be in ``state``. Idempotent."""

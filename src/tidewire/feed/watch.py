@@ -108,7 +108,13 @@ class LineWatch:
         if now - self._pinged_at < self._timing.pong_s:
             return False, None
         text = f"The venue did not answer a ping within {self._timing.pong_s:g} s; the connection is half open."
-        return False, UpstreamError(text, stage="stream", required_action="Check the network.", code="pong_timeout")
+        return False, UpstreamError(
+            text,
+            stage="stream",
+            required_action="Check the network.",
+            will_not="Tidewire will not wait for this connection any longer.",
+            code="pong_timeout",
+        )
 
     def _mute(self, silent_s: float) -> UpstreamError | None:
         mean = self.silence.mean_gap_s
@@ -116,4 +122,10 @@ class LineWatch:
             return None
         self._mutes = min(self._mutes + 1, _MAX_MUTES)
         text = f"The venue answers pings but has sent no data for {silent_s:.0f} s on a formerly busy line."
-        return UpstreamError(text, stage="stream", required_action="Look at the venue's status page.", code="mute")
+        return UpstreamError(
+            text,
+            stage="stream",
+            required_action="Look at the venue's status page.",
+            will_not="Tidewire will not invent the missing data.",
+            code="mute",
+        )

@@ -16,8 +16,10 @@ from dataclasses import dataclass, field
 import structlog
 
 from tidewire.core import protocol
+from tidewire.core.background import background
 from tidewire.core.clock import Clock
 from tidewire.core.token_bucket import TokenBucket
+from tidewire.hub.farewell import Farewells
 from tidewire.hub.lifecycle import Due, Lifecycle, Timing
 from tidewire.hub.limit import ErrorBudget
 from tidewire.hub.outbox import HARD_BYTES, Budget, Outbox, Outcome
@@ -89,6 +91,7 @@ class Switchboard:
         self.on_heartbeat: Callable[[Session], None] | None = None
         self._opened = opened
         self._closed = closed
+        self._farewells = Farewells()
         self._timetable: Timetable[Session] = Timetable()
         self._tasks: set[asyncio.Task[None]] = set()
         self._keeper: asyncio.Task[None] | None = None
@@ -101,7 +104,7 @@ class Switchboard:
         if self._keeper is not None:
             raise RuntimeError("the hub runs already")
         self._next_sweep = self.clock.monotonic() + SWEEP_S
-        self._keeper = asyncio.create_task(self._keep_time(), name="hub-time")
+        self._keeper = background(self._keep_time(), "hub-time")
 
     async def stop(self) -> None:
         """Cut every connection, cancel what runs, wait for it. Idempotent."""
@@ -117,7 +120,7 @@ class Switchboard:
 
     def spawn(self, work: Coroutine[None, None, None], name: str) -> None:
         """Run a coroutine that handles its own errors; ``stop`` ends it."""
-        task = asyncio.create_task(work, name=name)
+        task = background(work, name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -189,6 +192,7 @@ class Switchboard:
         self._timetable.discard(session)
         info = describe(session, now=now, wall=wall, closed_at=wall)
         self.registry.remove(session, info)
+        self._farewells.note(session.close_code, connection_id=session.connection_id, now=now)
         if self._closed is not None:
             self._closed(info)
 

@@ -15,6 +15,7 @@ import msgspec
 import structlog
 
 from tidewire.bus.base import Bus, Subscription
+from tidewire.core.background import background
 from tidewire.core.errors import BusError, RequestError, TidewireError, Unavailable
 from tidewire.core.feed_status import FEED_COMMAND_CHANNEL, FEED_REPLY_PREFIX, FeedCommand, FeedReply, FrameInspection
 
@@ -67,7 +68,7 @@ class FeedCommands:
         if self._task is not None:
             raise RuntimeError("feed commands are listened for already")
         self._subscription = self._bus.subscribe(FEED_COMMAND_CHANNEL, self._receive)
-        self._task = asyncio.create_task(self._run(), name="feed-commands")
+        self._task = background(self._run(), "feed-commands")
 
     async def stop(self) -> None:
         """Stop listening; a command under way is cancelled. Idempotent."""

@@ -17,6 +17,7 @@ from msgspec import UNSET
 from socketio.exceptions import ConnectionRefusedError as Refused
 
 from tidewire.accounts.model import Principal
+from tidewire.core.background import background
 from tidewire.core.errors import NotFound, RateLimited, RequestError, TidewireError, Unauthenticated
 from tidewire.core.watched_loop import WatchedLoop
 from tidewire.monitoring.admin_request import InspectTick, Nothing, SetOptions, Stream, parse_request
@@ -140,7 +141,12 @@ class AdminNamespace(socketio.AsyncNamespace):  # type: ignore[misc]
             session = self._sessions.get(sid)
             handler = self._handlers.get(event)
             if session is None:
-                raise RequestError("This socket has ended.", required_action="Connect again.", code="gone")
+                raise RequestError(
+                    "This socket has ended.",
+                    required_action="Connect again.",
+                    will_not="Tidewire will not answer on it.",
+                    code="gone",
+                )
             if handler is None:
                 raise NotFound(
                     f"There is no event {event!r} on this channel.",
@@ -262,7 +268,7 @@ class AdminNamespace(socketio.AsyncNamespace):  # type: ignore[misc]
         self._stream.remove(sid)
         self._sessions.remove(sid)
         self._log.info("admin_ended", code=error.code)
-        task = asyncio.get_running_loop().create_task(self.server.cut(sid, namespace=NAMESPACE))
+        task = background(self.server.cut(sid, namespace=NAMESPACE), "admin-cut")
         self._cuts.add(task)
         task.add_done_callback(self._cuts.discard)
 

@@ -196,7 +196,12 @@ class AdminStream:
         self._sync()
         viewer = self._audience.get(sid)
         if viewer is None:
-            raise RequestError("This socket has ended.", required_action="Connect again.", will_not="", code="gone")
+            raise RequestError(
+                "This socket has ended.",
+                required_action="Connect again.",
+                will_not="Tidewire will not answer on it.",
+                code="gone",
+            )
         return viewer
 
     def _deliver(self, viewer: Viewer, ticks: Sequence[Seen], packets: dict[tuple[object, ...], object]) -> None:

@@ -91,7 +91,12 @@ def new_registry(collector: Collector) -> CollectorRegistry:
 
 def _bus_metrics(status: BusStatus) -> Iterator[Metric]:
     yield GaugeMetricFamily("tidewire_bus_up", "1 while the bus takes messages", value=float(status.state != "down"))
-    for name in ("published", "delivered", "refused", "callback_errors", "reconnects"):
+    degraded = float(status.state == "degraded")
+    yield GaugeMetricFamily("tidewire_bus_degraded", "1 while the bus works, but badly", value=degraded)
+    if status.rtt_ms is not None:
+        text = "Last round trip to the broker"
+        yield GaugeMetricFamily("tidewire_bus_round_trip_seconds", text, value=status.rtt_ms / 1000)
+    for name in ("published", "delivered", "refused", "callback_errors", "reconnects", "lost", "unconfirmed", "gaps"):
         yield CounterMetricFamily(f"tidewire_bus_{name}", f"Bus: {name}", value=getattr(status, name))
     for name in ("outbox_messages", "outbox_bytes"):
         yield GaugeMetricFamily(f"tidewire_bus_{name}", f"Bus: {name}", value=getattr(status, name))

@@ -37,9 +37,15 @@ class Problem:
 
 
 def mask(key: str, value: str) -> str:
-    """Return ``value`` as it may be shown: secrets become their length, anything else at most 80 characters."""
+    """Return ``value`` as it may be shown: secrets become their length, anything else at most 80 characters.
+
+    Any URL may carry a login before its host, or a key in its query, whatever the setting is for.
+    """
     looks_secret = key in SECRET_KEYS or re.search(r"SECRET|TOKEN|PASSW|API_KEY", key) is not None
-    return f"<hidden, {len(value)} characters>" if looks_secret else value[:80]
+    if looks_secret:
+        return f"<hidden, {len(value)} characters>"
+    value = re.sub(r"//[^/,]*@", "//<hidden>@", value)
+    return re.sub(r"\?[^,]*", "?<hidden>", value)[:80] if "//" in value else value[:80]
 
 
 def contradictions(s: Settings, *, demo: bool) -> list[Problem]:
@@ -105,12 +111,12 @@ def _slot_problems(s: Settings) -> Iterable[Problem]:
 
 
 def _url_problems(s: Settings) -> Iterable[Problem]:
-    feed = urlsplit(s.feed_url)
+    feed, shown = urlsplit(s.feed_url), mask("TIDEWIRE_FEED_URL", s.feed_url)
     if feed.scheme not in ("ws", "wss") or not feed.hostname:
-        yield Problem("TIDEWIRE_FEED_URL", s.feed_url, "is not a ws:// or wss:// URL.", f"Example: {DEFAULT_FEED_URL}")
+        yield Problem("TIDEWIRE_FEED_URL", shown, "is not a ws:// or wss:// URL.", f"Example: {DEFAULT_FEED_URL}")
     elif feed.scheme == "ws" and not is_loopback(feed.hostname):
         yield Problem(
-            "TIDEWIRE_FEED_URL", s.feed_url, "would send the key unencrypted.", "Use wss://; ws:// only on loopback."
+            "TIDEWIRE_FEED_URL", shown, "would send the key unencrypted.", "Use wss://; ws:// only on loopback."
         )
     if not s.database_url.startswith(("sqlite", "postgres")):
         yield Problem(
@@ -126,7 +132,9 @@ def _url_problems(s: Settings) -> Iterable[Problem]:
         parts = urlsplit(origin)
         if parts.scheme not in ("http", "https") or not parts.hostname or origin != f"{parts.scheme}://{parts.netloc}":
             key = "TIDEWIRE_ALLOWED_ORIGINS" if origin in s.allowed_origins else "TIDEWIRE_PUBLIC_URL"
-            yield Problem(key, origin[:80], "is not an origin.", "Write scheme://host[:port], no path and no wildcard.")
+            yield Problem(
+                key, mask(key, origin), "is not an origin.", "Write scheme://host[:port], no path and no wildcard."
+            )
 
 
 def _exposure_problems(s: Settings, *, demo: bool) -> Iterable[Problem]:

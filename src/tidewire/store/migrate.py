@@ -86,7 +86,11 @@ def newest_revision() -> str:
     """Return the revision that this code needs."""
     head = ScriptDirectory.from_config(_config(None)).get_current_head()
     if head is None:  # pragma: no cover - a wheel without its migrations is a build fault
-        raise StoreError("This installation carries no migrations.", required_action="Install Tidewire again.")
+        raise StoreError(
+            "This installation carries no migrations.",
+            required_action="Install Tidewire again.",
+            will_not="Tidewire will not use a database whose schema it cannot judge.",
+        )
     return head
 
 

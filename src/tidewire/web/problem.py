@@ -25,6 +25,7 @@ from tidewire.core.errors import (
     RequestError,
     StoreError,
     TidewireError,
+    TooLarge,
     Unauthenticated,
     Unavailable,
 )
@@ -59,6 +60,10 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     correlation_id: str
     retry_after_ms: int | None = None
     errors: list[FieldProblem] = []
+
+
+# Python 3.13 renamed the phrases of 413 and 422 (RFC 9110); a code stays what it is.
+_CODES = {400: InvalidRequest.code, 413: TooLarge.code, 422: "unprocessable_content"}
 
 
 class ErrorAnswers:
@@ -162,7 +167,7 @@ def _with_status(
 
 
 def _code(status: int) -> str:
-    return {400: InvalidRequest.code}.get(status) or HTTPStatus(status).phrase.lower().replace(" ", "_")
+    return _CODES.get(status) or HTTPStatus(status).phrase.lower().replace(" ", "_")
 
 
 def _problem(request: HTTPConnection, error: RequestError, fields: Sequence[FieldProblem]) -> Problem:

@@ -15,6 +15,7 @@ from typing import Any
 
 import uvicorn
 
+from tidewire.core.background import background
 from tidewire.core.errors import SettingsError
 from tidewire.web.websocket_protocol import set_user_timeout, websocket_options
 
@@ -111,7 +112,7 @@ class WebServer:
                 **self._options,
             )
         )
-        self._task = asyncio.create_task(self._server.serve(sockets=[self._listener]), name="web-server")
+        self._task = background(self._server.serve(sockets=[self._listener]), "web-server")
         listening = asyncio.create_task(self._server.listening.wait())
         await asyncio.wait({listening, self._task}, return_when=asyncio.FIRST_COMPLETED)
         listening.cancel()

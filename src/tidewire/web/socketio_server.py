@@ -20,6 +20,7 @@ import socketio
 import structlog
 from engineio import packet as engine_packet
 
+from tidewire.core.background import background
 from tidewire.core.clock import Clock, SystemClock
 from tidewire.core.errors import RateLimited
 from tidewire.web.socketio_guard import RECORD_KEY, SocketGuard, SocketLimits, SocketRecord
@@ -220,7 +221,7 @@ class HardenedServer(socketio.AsyncServer):  # type: ignore[misc]
         self.counts["never_joined"] += 1
         self._log.info("socketio_never_joined", address=record.address)
         record.close_soon("joined no namespace", 1008)
-        task = asyncio.get_running_loop().create_task(self._close(eio_sid))
+        task = background(self._close(eio_sid), "socketio-close")
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 

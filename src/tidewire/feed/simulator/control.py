@@ -23,6 +23,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from tidewire.core.background import background
 from tidewire.core.errors import Forbidden, InvalidRequest, RequestError, SettingsError
 from tidewire.feed.simulator.press import Pressed
 from tidewire.feed.simulator.state import SimulatorState
@@ -104,7 +105,7 @@ class Control:
                 code="simulator_port_taken",
             ) from exc
         self.port = listener.getsockname()[1]
-        self._task = asyncio.get_running_loop().create_task(self._server.serve([listener]), name="simulator-control")
+        self._task = background(self._server.serve([listener]), "simulator-control")
         await self._server.listening.wait()
 
     async def stop(self) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 import structlog
 from picows import WSListener, WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener, ws_create_server
 
+from tidewire.core.background import background
 from tidewire.core.clock import Clock, SystemClock
 from tidewire.core.errors import RequestError, SettingsError
 from tidewire.feed.simulator.bars import load_real_bars
@@ -113,7 +114,7 @@ class Simulator:
                 raise
             self._control = control
         self._pacer = Pacer(self._clock.monotonic(), quantum_s=QUANTUM_MS / 1_000)
-        self._loop_task = asyncio.get_running_loop().create_task(self._run(), name="simulator-loop")
+        self._loop_task = background(self._run(), "simulator-loop")
 
     async def stop(self) -> None:
         """Say goodbye to everyone and stop. Idempotent."""
