@@ -16,7 +16,7 @@ from tidewire.core.errors import StoreError
 
 SESSION_COOKIE = "tidewire_session"
 # Paths where nobody's session matters; a database that is down must not make them slow.
-SKIPPED = ("/static/", "/livez", "/readyz", "/healthz", "/metrics")
+SKIPPED = ("/static/", "/livez", "/readyz")
 
 
 class SessionLoader:
