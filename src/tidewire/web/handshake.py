@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -22,6 +23,15 @@ from tidewire.core.protocol import BATCH, SUBPROTOCOLS
 MAX_HEAD_BYTES = 65_536
 MAX_USER_AGENT_CHARS = 256
 MAX_SECRET_CHARS = 4_096
+# A head that has one reading only: no folded lines, bare line feeds, unusual bytes or a second request behind it. What is
+# not of this form is left to a whole HTTP parser. Quantifiers are possessive, so that no input costs more than its length.
+_PLAIN_HEAD = re.compile(
+    rb"GET (/[A-Za-z0-9/._-]*+)(?:\?[A-Za-z0-9/?:@!$&'()*+,;=._~%-]*+)? HTTP/1\.1\r\n"
+    rb"(?:[A-Za-z0-9!#$%&'*+.^_`|~-]++:[\t -~]*+\r\n)++\r\n"
+)
+_UPGRADE = b"\nupgrade: websocket\r"
+# A body, or somebody who waits to be asked for one.
+_NOT_PLAIN = (b"\ncontent-length:", b"\ntransfer-encoding:", b"\nexpect:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +89,17 @@ def path_of(head: bytes) -> str:
     """Return the path of a request, without the query; "" if there is none."""
     target = head.split(b" ", 2)[1:2]
     return target[0].partition(b"?")[0].decode("latin-1") if target else ""
+
+
+def is_plain(data: bytes, policy: Policy) -> bool:
+    """Whether ``data`` is one whole request for a path of ``policy`` that every parser of HTTP reads alike."""
+    match = _PLAIN_HEAD.fullmatch(data)
+    if match is None or match[1].decode() not in policy.paths:
+        return False
+    head = data.lower()
+    # Which of two such headers counts, and lists in them, is where parsers differ.
+    single = head.count(b"\nconnection:") == 1 and head.count(b"\nupgrade:") == 1 == head.count(_UPGRADE)
+    return single and not any(name in head for name in _NOT_PLAIN)
 
 
 def judge(head: bytes, policy: Policy, peer_ip: str) -> Acceptance | Refusal:
