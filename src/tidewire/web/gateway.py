@@ -16,17 +16,14 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, cast
 
-from picows import WSAutoPingStrategy, WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
-from picows.picows import WSProtocol  # type: ignore[attr-defined]
-
 from tidewire.hub.hub import Hub
 from tidewire.hub.session import Peer, Session
-from tidewire.web.conduct import MAX_MESSAGE_BYTES, Conduct
+from tidewire.web.conduct import Conduct
+from tidewire.web.handover import hand_over
 from tidewire.web.handshake import Acceptance, Policy, Refusal, is_plain, judge, path_of, response
 
 # Files that are not client sockets: the database, the bus, listeners, logs, HTTP requests under way.
 SPARE_FILES = 200
-READ_BUFFER_BYTES = 1_024
 
 
 def connection_cap() -> int:
@@ -153,7 +150,7 @@ class Gateway:
     def take(self, transport: asyncio.Transport, accepted: Acceptance, loop: asyncio.AbstractEventLoop) -> None:
         """Make picows the transport's protocol, as if the client had just sent its request to it."""
         listener = HubConnection(loop, self, accepted)
-        hand_over(transport, accepted.request, accepted.subprotocol, listener)
+        hand_over(transport, accepted.key, accepted.subprotocol, listener)
 
     def _full(self, accepted: Acceptance) -> Refusal | None:
         retry = (("retry-after", "5"),)
@@ -165,47 +162,6 @@ class Gateway:
             message = "Too many connections from this address have not said who they are."
             return Refusal(HTTPStatus.TOO_MANY_REQUESTS, message, retry)
         return None
-
-
-def hand_over(transport: asyncio.Transport, request: bytes, subprotocol: str | None, listener: Conduct) -> None:
-    """Give an asyncio transport to picows, replaying the handshake request.
-
-    The transport must be paused: uvloop chooses between its two ways of reading when reading starts, and picows reads
-    in the other way (``BufferedProtocol``) than the protocol before it.
-    """
-
-    def answer(_: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
-        extra = [("Sec-WebSocket-Protocol", subprotocol)] if subprotocol is not None else []
-        return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(extra), listener)
-
-    protocol: Any = WSProtocol(
-        None,  # host_port: clients only
-        None,  # ws_path: clients only
-        False,  # is_client_side
-        answer,
-        listener,  # logger: what picows says about this socket
-        True,  # disconnect_on_exception
-        None,  # websocket_handshake_timeout: the handshake is complete already
-        False,  # enable_auto_ping: the hub asks itself
-        0,
-        0,
-        WSAutoPingStrategy.PING_WHEN_IDLE,
-        False,  # enable_auto_pong: limited in conduct.py
-        MAX_MESSAGE_BYTES,
-        None,  # extra_headers: clients only
-        READ_BUFFER_BYTES,
-    )
-    transport.set_protocol(protocol)
-    protocol.connection_made(transport)
-    fed = 0
-    while fed < len(request):
-        buffer = protocol.get_buffer(-1)
-        part = request[fed : fed + len(buffer)]
-        buffer[: len(part)] = part
-        fed += len(part)
-        protocol.buffer_updated(len(part))
-    if not transport.is_closing() and not listener.reading_held:
-        transport.resume_reading()
 
 
 def _peer_ip(transport: asyncio.Transport) -> str:
