@@ -1,7 +1,11 @@
 """The client side of the hub benches: thousands of sockets in one epoll loop, one JSON command a line.
 
-It does as little per byte as it can, because it shares the machine with the server: it counts messages and looks at the
-oldest timestamp of each read, so that latencies err on the high side.
+It does as little per byte as it can, because it shares the machine with the server. Two ways of reading: ``collect``
+counts every message on every socket and looks at the oldest timestamp of each read, so that latencies err on the high
+side. ``follow`` reads a few sockets, evenly spread over the order in which the server writes, message by message: each
+one's latency, and that none is missing, doubled or out of order. The others are emptied twenty times a second without
+being looked at; that each of them got as many bytes as the followed ones is checked in the end, because in one room
+all get the same bytes.
 """
 
 from __future__ import annotations
@@ -10,12 +14,14 @@ import base64
 import contextlib
 import json
 import os
+import re
 import resource
 import select
 import socket
 import struct
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +32,12 @@ TOKEN = b'"type":"room_message"'
 STAMP = b'"t":'
 READY = b'"status":"connected"'
 RECOVERED = b'"recovered":true'
+# What a followed socket is read by: a message of the room with its place and the time of its publishing.
+PLACED = re.compile(rb'"offset":(\d+),"timestamp":[^,]+,"data":\{"t":(\d+),')
+# Sockets that are not followed are emptied in slices, so that a followed one never waits long for its turn.
+SWEEP_S = 0.05
+SLICES = 10
+SINK = bytearray(4 * 1_048_576)
 JOINED = b'"type":"subscribed","room_id":"app:'
 
 
@@ -134,6 +146,81 @@ class Load:
                     first = first or now
                     last = now
         return {"seen": seen, "span_s": last - first, **_percentiles(samples)}
+
+    def follow(self, *, messages: int, followed: int, timeout_s: float) -> dict[str, Any]:
+        """Read until each socket has got ``messages`` messages, or nothing came for too long."""
+        reading = [fd for fd in self.sockets if fd not in self.stalled]
+        watched = reading[:: max(1, len(reading) // followed)]
+        others = [peer for fd, peer in self.sockets.items() if fd not in self.stalled and fd not in set(watched)]
+        for peer in others:
+            self.poll.unregister(peer.fileno())
+        got = dict.fromkeys(others, 0)
+        trail = {fd: Trail() for fd in watched}
+        slices = [others[n::SLICES] for n in range(SLICES)]
+        turn, first = 0, 0.0
+        sweep_at = last = time.monotonic()
+        while time.monotonic() - last < timeout_s and not all(one.messages >= messages for one in trail.values()):
+            for fd, _ in self.poll.poll(max(0.0, sweep_at - time.monotonic())):
+                trail[fd].read(self.sockets[fd].recv(262_144))
+                last = time.monotonic()
+                first = first or last
+            if time.monotonic() >= sweep_at:
+                sweep_at += SWEEP_S / SLICES
+                _discard(slices[turn % SLICES], got)
+                turn += 1
+        ended = time.monotonic()
+        alike = 0
+        # The server may still be writing to those that it serves last.
+        while alike < len(others) and time.monotonic() - ended < timeout_s:
+            for fd, _ in self.poll.poll(0.02):
+                trail[fd].read(self.sockets[fd].recv(262_144))
+            _discard(others, got)
+            whole = {one.bytes for one in trail.values()}
+            alike = sum(count in whole for count in got.values())
+        for peer in others:
+            self.poll.register(peer.fileno(), select.EPOLLIN)
+        # A socket with fewer or more bytes than the others has lost or doubled something.
+        latencies = [(each, 1) for one in trail.values() for each in one.latencies]
+        return {
+            "seen": sum(one.messages for one in trail.values()) + alike * messages,
+            "followed": len(watched),
+            "faults": sum(one.faults for one in trail.values()) + len(others) - alike + len(whole) - 1,
+            "span_s": last - first,
+            **_percentiles(latencies),
+        }
+
+
+@dataclass
+class Trail:
+    """What one followed socket has got."""
+
+    bytes: int = 0
+    messages: int = 0
+    faults: int = 0
+    latencies: list[float] = field(default_factory=list)
+    _offset: int = 0
+    _tail: bytes = b""
+
+    def read(self, data: bytes) -> None:
+        """Take a read; a message that is cut off is looked at together with the next one."""
+        now = time.monotonic()
+        self.bytes += len(data)
+        data = self._tail + data
+        end = 0
+        for match in PLACED.finditer(data):
+            offset, end = int(match[1]), match.end()
+            self.faults += self._offset not in (0, offset - 1)
+            self._offset = offset
+            self.latencies.append(now - int(match[2]) / 1e6)
+            self.messages += 1
+        self._tail = data[max(end, len(data) - 256) :]
+
+
+def _discard(peers: Sequence[socket.socket], got: dict[socket.socket, int]) -> None:
+    """Throw away what has come, in the kernel: nothing is copied (tcp(7), MSG_TRUNC)."""
+    for peer in peers:
+        with contextlib.suppress(BlockingIOError):
+            got[peer] += peer.recv_into(SINK, len(SINK), socket.MSG_TRUNC)
 
 
 def _percentiles(samples: list[tuple[float, int]]) -> dict[str, float]:

@@ -9,7 +9,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from tests.support.hub_server import make_hub
 from tidewire.web.conduct import Conduct
-from tidewire.web.gateway import Gateway, hand_over
+from tidewire.web.gateway import Gateway
+from tidewire.web.handover import hand_over
 from tidewire.web.handshake import Acceptance, Policy
 
 
@@ -36,4 +37,4 @@ class EchoGateway(Gateway):
 
     def take(self, transport: asyncio.Transport, accepted: Acceptance, loop: asyncio.AbstractEventLoop) -> None:
         """Put an echo behind the handshake."""
-        hand_over(transport, accepted.request, accepted.subprotocol, Echo(loop))
+        hand_over(transport, accepted.key, accepted.subprotocol, Echo(loop))

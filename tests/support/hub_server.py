@@ -139,6 +139,7 @@ async def running(
         max_connections=max_connections,
     )
     doorkeeper = doorkeeper or Doorkeeper(100_000, hub.connection_count)
+    doorkeeper.shortcut = gateway.take_whole
     server = WebServer(
         host="127.0.0.1",
         port=0,

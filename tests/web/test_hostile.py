@@ -173,7 +173,7 @@ async def test_sockets_inherit_the_kernels_deadline(server: Running) -> None:
     async with upgraded(server.port, **BEARER) as client:
         await client.expect("connection")
         session = next(iter(server.hub._board.registry))
-        transport = session.socket._transport.underlying_transport  # type: ignore[attr-defined]
+        transport = session.socket.stream  # type: ignore[attr-defined]
         option = transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
         assert option == 20_000
 

@@ -117,6 +117,7 @@ class HubSide:
         cap = connection_cap()
         self.gateway = Gateway(self.hub, policy, HardenedWebSocketProtocol, max_connections=cap)
         self.doorkeeper = Doorkeeper(cap, self.hub.connection_count)
+        self.doorkeeper.shortcut = self.gateway.take_whole
         self.feeder = RoomFeeder(bus, self.hub)
         self.api = RoomsApi(self.hub, ROOMS, self.keys, self.tokens, clock)
         self._jobs = [

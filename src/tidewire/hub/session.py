@@ -31,7 +31,10 @@ class Socket(Protocol):
     """What a session needs of the connection below it. Nothing here waits."""
 
     def send(self, buffer: bytearray, start: int) -> None:
-        """Send ``buffer[start:]`` as one text frame; the ``start`` bytes before it (>= 14) are free for the header."""
+        """Send ``buffer[start:]`` as one text frame; the ``start`` bytes before it (>= 14) are free for the header.
+
+        Not before the first ``write``, because what answers the handshake may wait to leave with that.
+        """
         ...
 
     def write(self, frames: bytes) -> None:
@@ -285,13 +288,13 @@ class Session:
         first = self.sequence + 1
         self.sequence += len(encoded)
         if self.batch:
-            payload = protocol.batch_text(first, encoded)
-        elif len(encoded) == 1:
-            payload = protocol.plain_text(first, encoded[0])
+            payloads = [protocol.batch_text(first, encoded)]
         else:
-            frames = text_frames(protocol.plain_text(first + i, message) for i, message in enumerate(encoded))
-            self.bytes_out += len(frames)
-            self.socket.write(frames)
+            payloads = [protocol.plain_text(first + i, message) for i, message in enumerate(encoded)]
+        if len(payloads) == 1 and first > 1:
+            self.bytes_out += len(payloads[0])
+            self.send(with_headroom(payloads[0]), HEADROOM_BYTES)
             return
-        self.bytes_out += len(payload)
-        self.send(with_headroom(payload), HEADROOM_BYTES)
+        frames = text_frames(payloads)
+        self.bytes_out += len(frames)
+        self.socket.write(frames)

@@ -43,7 +43,9 @@ class Conduct(WSListener):
     """One socket. Subclasses say what a message is, by ``on_message``, ``on_opened``, ``on_gone``, ``on_control``.
 
     Attributes:
-        send: Sends ``buffer[start:]`` as one text frame; ``start`` >= 14.
+        send: Sends ``buffer[start:]`` as one text frame; ``start`` >= 14. Not before the first ``write``.
+        stream: The asyncio transport below; set before the handshake is done.
+        answer: The handshake's answer, until it has been sent: alone, or together with what is written first.
         peer_code: Code of the peer's close frame; None until it came.
         accept_binary: Whether binary messages are taken; otherwise they end the connection with 1003.
     """
@@ -58,16 +60,19 @@ class Conduct(WSListener):
         "_text",
         "_transport",
         "accept_binary",
+        "answer",
         "close_sent",
         "congested",
         "gone",
         "peer_code",
         "reading_held",
         "send",
+        "stream",
     )
 
     _transport: WSTransport
     send: Callable[[bytearray, int], None]
+    stream: asyncio.Transport
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -78,6 +83,7 @@ class Conduct(WSListener):
         self._deadline: asyncio.TimerHandle | None = None
         self._control: TokenBucket | None = None
         self.accept_binary = False
+        self.answer = b""
         self.close_sent = False
         self.congested = False
         self.gone = False
@@ -106,7 +112,8 @@ class Conduct(WSListener):
     def write(self, frames: bytes) -> None:
         """Write whole frames."""
         if not self.close_sent and not self._transport.is_disconnected:
-            self._transport.underlying_transport.write(frames)
+            answer, self.answer = self.answer, b""
+            self.stream.write(answer + frames)
 
     def ping(self, payload: bytes) -> None:
         """Send a ping frame."""
@@ -114,12 +121,12 @@ class Conduct(WSListener):
 
     def unwritten_bytes(self) -> int:
         """What the kernel has not taken."""
-        return self._transport.underlying_transport.get_write_buffer_size()
+        return self.stream.get_write_buffer_size()
 
     def hold_reading(self, hold: bool) -> None:
         """Stop or go on reading."""
         self.reading_held = hold
-        transport = self._transport.underlying_transport
+        transport = self.stream
         if self.gone or transport.is_closing():
             return
         if hold:
@@ -131,6 +138,7 @@ class Conduct(WSListener):
         """Send a close frame once, and cut the connection if no answer comes."""
         if self.close_sent or self.gone:
             return
+        self._send_answer()
         self.close_sent = True
         self._transport.send_close(code, reason.encode()[:123])  # type: ignore[arg-type]
         self.hold_reading(False)
@@ -150,12 +158,18 @@ class Conduct(WSListener):
         # picows keeps the handshake for as long as the socket lives; its headers are 1 KB that nobody reads again.
         transport.request.headers = _NO_HEADERS
         transport.response.headers = _NO_HEADERS
-        transport.underlying_transport.set_write_buffer_limits(high=SOFT_MARK_BYTES, low=LOW_MARK_BYTES)
+        self.stream.set_write_buffer_limits(high=SOFT_MARK_BYTES, low=LOW_MARK_BYTES)
         try:
             self.on_opened()
         except Exception:  # noqa: BLE001 - a root: picows would take it for the peer's fault
             self.exception("on_opened")
+            self._send_answer()
             transport.send_close(1011, b"internal error")  # type: ignore[arg-type]
+        if self.reading_held:
+            # Who it is, is being found out; if that takes no time, the answer and the welcome are one write.
+            self._loop.call_soon(self._send_answer)
+        else:
+            self._send_answer()
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Take one frame."""
@@ -225,6 +239,11 @@ class Conduct(WSListener):
         self.close_sent = True
 
     # ---- inside
+
+    def _send_answer(self) -> None:
+        answer, self.answer = self.answer, b""
+        if answer and not self.gone and not self.stream.is_closing():
+            self.stream.write(answer)
 
     def _take_data(self, kind: object, frame: WSFrame) -> None:
         if kind == WSMsgType.CONTINUATION:
@@ -302,7 +321,7 @@ class Conduct(WSListener):
         self.close_sent = True
         if empty:
             # picows cannot send a close frame without a code, and the answer repeats what came.
-            self._transport.underlying_transport.write(b"\x88\x00")
+            self.stream.write(b"\x88\x00")
         elif _is_close_code(code):
             self._transport.send_close(code)  # type: ignore[arg-type]
         else:

@@ -1,8 +1,9 @@
 """Where WebSockets come in: the hub's paths go to picows, every other one to the fallback, all on uvicorn's port.
 
 uvicorn makes one ``ws`` protocol object per upgrade request and gives it the transport and the request's bytes. For a
-path of the hub the handshake is judged, the transport handed to picows, and nothing of uvicorn stays on it. It must not
-know rooms, messages or how credentials are checked.
+path of the hub the handshake is judged, the transport handed to picows, and nothing of uvicorn stays on it. A handshake
+that came whole, in plain form, and is acceptable does not even meet uvicorn (``take_whole``): same judge, half the CPU.
+It must not know rooms, messages or how credentials are checked.
 Source: architecture.md, "One port, two speeds"; uvicorn ``HttpToolsProtocol.handle_websocket_upgrade``.
 """
 
@@ -15,17 +16,14 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, cast
 
-from picows import WSAutoPingStrategy, WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
-from picows.picows import WSProtocol  # type: ignore[attr-defined]
-
 from tidewire.hub.hub import Hub
 from tidewire.hub.session import Peer, Session
-from tidewire.web.conduct import MAX_MESSAGE_BYTES, Conduct
-from tidewire.web.handshake import Acceptance, Policy, Refusal, judge, path_of, response
+from tidewire.web.conduct import Conduct
+from tidewire.web.handover import hand_over
+from tidewire.web.handshake import Acceptance, Policy, Refusal, is_plain, judge, path_of, response
 
 # Files that are not client sockets: the database, the bus, listeners, logs, HTTP requests under way.
 SPARE_FILES = 200
-READ_BUFFER_BYTES = 1_024
 
 
 def connection_cap() -> int:
@@ -134,10 +132,25 @@ class Gateway:
             self.refused[verdict.status.value] += 1
         return verdict
 
+    def take_whole(self, transport: asyncio.Transport, data: bytes) -> bool:
+        """Take a connection whose first bytes are a whole, plain handshake that is accepted; False if they are not.
+
+        Nobody is refused here: what is not taken goes the long way, which refuses it. Use as the ``shortcut`` of a
+        ``Doorkeeper``.
+        """
+        if not is_plain(data, self.policy):
+            return False
+        verdict = judge(data, self.policy, _peer_ip(transport))
+        if isinstance(verdict, Refusal) or self._full(verdict) is not None:
+            return False
+        transport.pause_reading()
+        self.take(transport, verdict, asyncio.get_running_loop())
+        return True
+
     def take(self, transport: asyncio.Transport, accepted: Acceptance, loop: asyncio.AbstractEventLoop) -> None:
         """Make picows the transport's protocol, as if the client had just sent its request to it."""
         listener = HubConnection(loop, self, accepted)
-        hand_over(transport, accepted.request, accepted.subprotocol, listener)
+        hand_over(transport, accepted.key, accepted.subprotocol, listener)
 
     def _full(self, accepted: Acceptance) -> Refusal | None:
         retry = (("retry-after", "5"),)
@@ -151,45 +164,9 @@ class Gateway:
         return None
 
 
-def hand_over(transport: asyncio.Transport, request: bytes, subprotocol: str | None, listener: Conduct) -> None:
-    """Give an asyncio transport to picows, replaying the handshake request.
-
-    The transport must be paused: uvloop chooses between its two ways of reading when reading starts, and picows reads
-    in the other way (``BufferedProtocol``) than the protocol before it.
-    """
-
-    def answer(_: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
-        extra = [("Sec-WebSocket-Protocol", subprotocol)] if subprotocol is not None else []
-        return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(extra), listener)
-
-    protocol: Any = WSProtocol(
-        None,  # host_port: clients only
-        None,  # ws_path: clients only
-        False,  # is_client_side
-        answer,
-        listener,  # logger: what picows says about this socket
-        True,  # disconnect_on_exception
-        None,  # websocket_handshake_timeout: the handshake is complete already
-        False,  # enable_auto_ping: the hub asks itself
-        0,
-        0,
-        WSAutoPingStrategy.PING_WHEN_IDLE,
-        False,  # enable_auto_pong: limited in conduct.py
-        MAX_MESSAGE_BYTES,
-        None,  # extra_headers: clients only
-        READ_BUFFER_BYTES,
-    )
-    transport.set_protocol(protocol)
-    protocol.connection_made(transport)
-    fed = 0
-    while fed < len(request):
-        buffer = protocol.get_buffer(-1)
-        part = request[fed : fed + len(buffer)]
-        buffer[: len(part)] = part
-        fed += len(part)
-        protocol.buffer_updated(len(part))
-    if not transport.is_closing() and not listener.reading_held:
-        transport.resume_reading()
+def _peer_ip(transport: asyncio.Transport) -> str:
+    peer = transport.get_extra_info("peername")
+    return str(peer[0]) if isinstance(peer, tuple) else ""
 
 
 class _Entrance(asyncio.Protocol):
@@ -218,8 +195,7 @@ class _Entrance(asyncio.Protocol):
         if path_of(data) not in self.gateway.policy.paths:
             self._pass_on(transport, data, loop)
             return
-        peer = transport.get_extra_info("peername")
-        verdict = self.gateway.judge(data, str(peer[0]) if isinstance(peer, tuple) else "")
+        verdict = self.gateway.judge(data, _peer_ip(transport))
         if isinstance(verdict, Refusal):
             transport.write(response(verdict))
             transport.close()

@@ -1,7 +1,6 @@
 """Judges a WebSocket handshake: who may come in, as what, and what is answered otherwise. Pure.
 
-It must not know sockets or who a credential belongs to. What it passes on to the WebSocket library is made anew from
-checked values, never the client's own bytes.
+It must not know sockets or who a credential belongs to. It passes on checked values, never the client's own bytes.
 Source: RFC 6455 sections 4.2, 10.2; contract.md section 5, "Authentication"; reliability.md 3.1 items 2, 3, 8.
 """
 
@@ -10,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -22,6 +22,15 @@ from tidewire.core.protocol import BATCH, SUBPROTOCOLS
 MAX_HEAD_BYTES = 65_536
 MAX_USER_AGENT_CHARS = 256
 MAX_SECRET_CHARS = 4_096
+# A head that has one reading only: no folded lines, bare line feeds, unusual bytes or a second request behind it. What
+# is not of this form is left to a whole HTTP parser. Quantifiers are possessive: no input costs more than its length.
+_PLAIN_HEAD = re.compile(
+    rb"GET (/[A-Za-z0-9/._-]*+)(?:\?[A-Za-z0-9/?:@!$&'()*+,;=._~%-]*+)? HTTP/1\.1\r\n"
+    rb"(?:[A-Za-z0-9!#$%&'*+.^_`|~-]++:[\t -~]*+\r\n)++\r\n"
+)
+_UPGRADE = b"\nupgrade: websocket\r"
+# A body, or somebody who waits to be asked for one.
+_NOT_PLAIN = (b"\ncontent-length:", b"\ntransfer-encoding:", b"\nexpect:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +64,12 @@ class Acceptance:
     """The upgrade may happen.
 
     Attributes:
-        request: A clean handshake request for the WebSocket library.
+        key: Sec-WebSocket-Key: 16 bytes in base64, all that the WebSocket library needs of the client.
         subprotocol: To be named in the answer; None if the client offered none.
         supported: False if it offered only unknown ones: upgrade, then close 4506.
     """
 
-    request: bytes
+    key: str
     path: str
     admin_only: bool
     subprotocol: str | None
@@ -79,6 +88,17 @@ def path_of(head: bytes) -> str:
     """Return the path of a request, without the query; "" if there is none."""
     target = head.split(b" ", 2)[1:2]
     return target[0].partition(b"?")[0].decode("latin-1") if target else ""
+
+
+def is_plain(data: bytes, policy: Policy) -> bool:
+    """Whether ``data`` is one whole request for a path of ``policy`` that every parser of HTTP reads alike."""
+    match = _PLAIN_HEAD.fullmatch(data)
+    if match is None or match[1].decode() not in policy.paths:
+        return False
+    head = data.lower()
+    # Which of two such headers counts, and lists in them, is where parsers differ.
+    single = head.count(b"\nconnection:") == 1 and head.count(b"\nupgrade:") == 1 == head.count(_UPGRADE)
+    return single and not any(name in head for name in _NOT_PLAIN)
 
 
 def judge(head: bytes, policy: Policy, peer_ip: str) -> Acceptance | Refusal:
@@ -105,7 +125,7 @@ def judge(head: bytes, policy: Policy, peer_ip: str) -> Acceptance | Refusal:
     offered = [word.strip() for value in headers.get("sec-websocket-protocol", ()) for word in value.split(",")]
     chosen = next((name for name in SUBPROTOCOLS if name in offered), None)
     return Acceptance(
-        request=_clean_request(headers["sec-websocket-key"][0]),
+        key=headers["sec-websocket-key"][0],
         path=path,
         admin_only=policy.paths.get(path, False),
         subprotocol=chosen,
@@ -135,10 +155,10 @@ def response(refusal: Refusal) -> bytes:
 
 def _headers(rest: bytes) -> dict[str, list[str]]:
     headers: dict[str, list[str]] = {}
-    for line in rest.split(b"\r\n"):
-        name, colon, value = line.partition(b":")
+    for line in rest.decode("latin-1").split("\r\n"):
+        name, colon, value = line.partition(":")
         if colon:
-            headers.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1").strip(" \t"))
+            headers.setdefault(name.lower(), []).append(value.strip(" \t"))
     return headers
 
 
@@ -218,10 +238,3 @@ def _is_trusted(ip: str, trusted: Sequence[str]) -> bool:
         return False
     address = ipaddress.ip_address(ip)
     return any(address in ipaddress.ip_network(network, strict=False) for network in trusted)
-
-
-def _clean_request(key: str) -> bytes:
-    return (
-        b"GET /ws HTTP/1.1\r\nHost: hub\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %b\r\n\r\n" % key.encode("ascii")
-    )

@@ -1,7 +1,8 @@
 """uvicorn's HTTP protocol with bounds on the time and bytes before a request is known, and on open connections.
 
 Stock uvicorn keeps half a request, or a TCP connection that says nothing, for ever, and its httptools protocol puts no
-bound on the head of a request. It must not know what requests ask for.
+bound on the head of a request. uvicorn's own parts are made only when a connection turns out to need them: a hub's
+client does not. It must not know what requests ask for.
 Source: reliability.md 1 (findings 3, 10) and bars R6, R7; uvicorn ``HttpToolsProtocol``.
 """
 
@@ -41,6 +42,9 @@ class Doorkeeper:
         max_connections: Connections that may be open at once, upgraded ones included.
         open_elsewhere: How many sockets have left HTTP (the hub's), so that the cap covers all.
         head_deadline_s, body_deadline_s: Seconds for a request's head, and for its body.
+
+    Attributes:
+        shortcut: Is shown the first bytes of every connection, and returns whether it has taken the transport over.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class Doorkeeper:
         self.open_elsewhere = open_elsewhere
         self.head_deadline_s = head_deadline_s
         self.body_deadline_s = body_deadline_s
+        self.shortcut: Callable[[asyncio.Transport, bytes], bool] | None = None
         self.late = 0
         self.refused = 0
         self.oversized = 0
@@ -81,14 +86,18 @@ class Doorkeeper:
 class _BoundedHttp(HttpToolsProtocol):
     doorkeeper: Doorkeeper
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, config: Any, server_state: Any, app_state: Any, _loop: Any = None) -> None:
+        self._made_of = (config, server_state, app_state, _loop)
+        self._awake = False
+        self.loop = _loop or asyncio.get_running_loop()
+        self.connections = server_state.connections
         self._deadline: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._in_head = True
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        self.transport = transport
+        self.connections.add(self)
         keeper = self.doorkeeper
         if len(self.connections) + keeper.open_elsewhere() > keeper.max_connections:
             keeper.refuse(self.loop.time())
@@ -99,11 +108,35 @@ class _BoundedHttp(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
-        super().connection_lost(exc)
+        if self._awake:
+            super().connection_lost(exc)
+        else:
+            self.connections.discard(self)
+
+    def shutdown(self) -> None:
+        if self._awake:
+            super().shutdown()
+        else:
+            self.transport.close()
+
+    def pause_writing(self) -> None:
+        if self._awake:
+            super().pause_writing()
+
+    def resume_writing(self) -> None:
+        if self._awake:
+            super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return
+        if not self._awake:
+            shortcut = self.doorkeeper.shortcut
+            if shortcut is not None and shortcut(self.transport, data):
+                self._disarm()
+                self.connections.discard(self)
+                return
+            self._wake()
         if self._in_head:
             # Checked before parsing, because the parser keeps every header; one read more (64 KiB at most) may pass.
             if self._head_bytes > MAX_HEAD_BYTES:
@@ -135,6 +168,13 @@ class _BoundedHttp(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         self._disarm()
         super().handle_websocket_upgrade()
+
+    def _wake(self) -> None:
+        """Become uvicorn's protocol; what it sets up per connection is half the cost of a WebSocket handshake."""
+        self._awake = True
+        transport = self.transport
+        super().__init__(*self._made_of)
+        super().connection_made(transport)
 
     def _arm(self, delay_s: float) -> None:
         self._disarm()
