@@ -1,6 +1,8 @@
 """One WebSocket to the venue, on picows: dial, send, ping, and one sentence on how it ended.
 
 Only this module of the feed speaks picows. It must not know the Massive protocol, states, retries or time.
+Invalid UTF-8 in a message does not end the connection, unlike RFC 6455 section 8.1 demands: the codec drops and counts
+that one event, where a reconnect would lose all that come meanwhile.
 """
 
 from __future__ import annotations
@@ -75,6 +77,8 @@ class LineSocket(WSListener):
         self._farewell: asyncio.Future[None] | None = None
         self._fragments: list[bytes] = []
         self._fragment_bytes = 0
+        # What comes after a close frame of either side does not count (RFC 6455 section 1.4).
+        self._over = False
 
     async def open(self, url: str, timeout_s: float) -> None:
         """Connect and upgrade.
@@ -137,19 +141,20 @@ class LineSocket(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Take one frame (picows)."""
+        if self._over:
+            return
         self.heard += 1
         kind = frame.msg_type
-        if kind == WSMsgType.TEXT and frame.fin:
+        if frame.rsv1 or frame.rsv2 or frame.rsv3:
+            self._breach(transport, "a reserved bit is set")
+        elif kind == WSMsgType.TEXT and frame.fin and not self._fragments:
             self._receive(frame.get_payload_as_bytes())
         elif kind == WSMsgType.PING:
             self._answer_ping(transport, frame.get_payload_as_bytes())
         elif kind == WSMsgType.CLOSE:
-            self._end_by_own_close(transport)
-            self.end(explain_close(_number(frame.get_close_code()), frame.get_close_reason() or ""))
-            transport.send_close(WSCloseCode.OK)
-            transport.disconnect()
+            self._take_close(transport, frame)
         elif kind != WSMsgType.PONG:
-            self._join(frame)
+            self._join(transport, frame)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """Name the cause if none is known (picows)."""
@@ -176,8 +181,29 @@ class LineSocket(WSListener):
         else:
             transport.send_pong(payload)
 
-    def _join(self, frame: WSFrame) -> None:
-        """Reassemble a fragmented message, or take a binary one as text."""
+    def _take_close(self, transport: WSTransport, frame: WSFrame) -> None:
+        self._over = True
+        self._end_by_own_close(transport)
+        payload = frame.get_payload_as_bytes()
+        code = int.from_bytes(payload[:2], "big") if payload else WSCloseCode.NO_INFO.value
+        self.end(explain_close(code, frame.get_close_reason() or ""))
+        lawful = not payload or _is_sendable(code)
+        transport.send_close(WSCloseCode.OK if lawful else WSCloseCode.PROTOCOL_ERROR)
+        transport.disconnect()
+
+    def _breach(self, transport: WSTransport, text: str) -> None:
+        """End the connection because of what the venue sent (RFC 6455 section 7.1.7)."""
+        self._over = True
+        self.end(upstream_error("protocol_1002", f"Tidewire ended the connection: {text}.", "stream"))
+        transport.send_close(WSCloseCode.PROTOCOL_ERROR)
+        transport.disconnect()
+
+    def _join(self, transport: WSTransport, frame: WSFrame) -> None:
+        """Reassemble a fragmented message, or take a binary one as text (RFC 6455 section 5.4)."""
+        if (frame.msg_type == WSMsgType.CONTINUATION) != bool(self._fragments):
+            wrong = "a message began inside another" if self._fragments else "a message went on that had not begun"
+            self._breach(transport, wrong)
+            return
         payload = frame.get_payload_as_bytes()
         self._fragment_bytes += len(payload)
         if self._fragment_bytes > MAX_MESSAGE_BYTES:
@@ -223,6 +249,12 @@ class LineSocket(WSListener):
 def _number(code: Any) -> int:
     """Return a close code as a number: picows gives an enum member where it knows one, else a plain int."""
     return int(getattr(code, "value", code))
+
+
+def _is_sendable(code: int) -> bool:
+    """Whether a close frame may carry the code (RFC 6455 section 7.4)."""
+    standard = 1000 <= code <= 1014 and code not in (1004, 1005, 1006)
+    return standard or 3000 <= code <= 4999
 
 
 def explain_failure(error: Exception) -> UpstreamError:
