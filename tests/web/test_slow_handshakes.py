@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from tests.support.command import Service
 from tests.support.hub_server import make_hub, running
 from tests.support.served import settings
+from tests.support.waiting import until
 from tests.support.ws_client import RawClient, connect, upgrade_request, upgraded
 from tidewire.hub.switchboard import HubOptions
 from tidewire.web.http_protocol import Doorkeeper
@@ -75,16 +76,13 @@ async def test_a_burst_is_one_line_with_its_number() -> None:
     tally = Tally("MANY", required_action="Do.", will_not="Won't.", settle_s=0.01, every_s=0.2)
     said: list[float] = []
     with capture_logs() as logs:
-        async with asyncio.timeout(10):
-            for n in range(50):
-                tally.add(n=n)
-            while not logs:
-                await asyncio.sleep(0)
-            said.append(loop.time())
-            tally.add(n=99)
-            while len(logs) < 2:
-                await asyncio.sleep(0)
-            said.append(loop.time())
+        for n in range(50):
+            tally.add(n=n)
+        await until(lambda: logs)
+        said.append(loop.time())
+        tally.add(n=99)
+        await until(lambda: len(logs) == 2)
+        said.append(loop.time())
     assert [(line["count"], line["total"], line["n"]) for line in logs] == [(50, 50, 49), (1, 51, 99)]
     assert said[1] - said[0] >= 0.15
 
@@ -105,9 +103,7 @@ async def test_a_refused_client_that_speaks_first_can_read_why() -> None:
                         answer += data
                 assert answer.startswith(b"HTTP/1.1 503 ")
         assert keeper.refused == 30
-        async with asyncio.timeout(5):
-            while keeper.lingering:
-                await asyncio.sleep(0)
+        await until(lambda: not keeper.lingering)
 
 
 async def test_refused_clients_that_stay_are_cut_and_bounded() -> None:
@@ -153,7 +149,7 @@ async def fill(port: int) -> AsyncIterator[list[RawClient]]:
 
 
 async def test_out_of_files_a_process_refuses_aloud_and_disturbs_nobody(small_process: tuple[Service, int]) -> None:
-    """Every newcomer beyond the cap gets 503, all at once too; those inside go on; the log has one line with a count."""
+    """Every newcomer beyond the cap gets 503, all at once too; those inside go on; one log line has a count."""
     service, port = small_process
     async with fill(port) as inside:
 

@@ -60,7 +60,7 @@ class Doorkeeper:
         self.lingering = 0
         self.lateness = Tally(
             "HANDSHAKES_TOO_SLOW",
-            required_action="None for a few; for many, look for their addresses at the proxy or firewall and block them.",
+            required_action="None for a few; for many, block their addresses at the proxy or firewall.",
             will_not="Tidewire will not wait longer for a request that does not come.",
         )
         self.refusals = Tally(
