@@ -34,6 +34,8 @@ MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 # A peer that pings and never reads must not fill our memory (reliability.md 1, finding 2).
 MAX_UNREAD_BYTES: Final = 1024 * 1024
 _WILL_NOT: Final = "Prices are not invented for the gap, and nothing is replayed by the venue."
+# Stands for a close frame without a code (RFC 6455 section 7.1.5).
+_NO_CODE: Final = 1005
 
 # Its debug lines would show raw bytes, hence the key: nothing below warnings leaves picows.
 _LOGGER: Final = logging.getLogger("tidewire.feed.picows")
@@ -55,6 +57,18 @@ _CLOSE_TEXT: Final = {
     1012: "because it restarts",
     1013: "and asks to try again later",
 }
+
+
+class _Voice(logging.LoggerAdapter[logging.Logger]):
+    """The logger that picows is given: its errors are also told to the socket, before picows acts on them."""
+
+    def __init__(self, logger: logging.Logger, told: Callable[[], None]) -> None:
+        super().__init__(logger)
+        self._told = told
+
+    def error(self, msg: object, *args: object, **kwargs: Any) -> None:
+        self._told()
+        super().error(msg, *args, **kwargs)
 
 
 class LineSocket(WSListener):
@@ -96,7 +110,7 @@ class LineSocket(WSListener):
                 max_frame_size=MAX_MESSAGE_BYTES,
                 max_redirects=0,
                 use_aiofastnet=False,
-                logger_name=_LOGGER,
+                logger_name=_Voice(_LOGGER, self.broken),
                 read_buffer_init_size=256 * 1024,
             )
         except BaseException as error:
@@ -152,7 +166,9 @@ class LineSocket(WSListener):
         elif kind == WSMsgType.PING:
             self._answer_ping(transport, frame.get_payload_as_bytes())
         elif kind == WSMsgType.CLOSE:
-            self._take_close(transport, frame)
+            payload = frame.get_payload_as_bytes()
+            code = int.from_bytes(payload[:2], "big") if payload else _NO_CODE
+            self._take_close(transport, code, frame.get_close_reason() or "")
         elif kind != WSMsgType.PONG:
             self._join(transport, frame)
 
@@ -181,15 +197,20 @@ class LineSocket(WSListener):
         else:
             transport.send_pong(payload)
 
-    def _take_close(self, transport: WSTransport, frame: WSFrame) -> None:
+    def _take_close(self, transport: WSTransport, code: int, reason: str) -> None:
+        """Answer the venue's close frame. ``code`` 1005: it had none."""
         self._over = True
         self._end_by_own_close(transport)
-        payload = frame.get_payload_as_bytes()
-        code = int.from_bytes(payload[:2], "big") if payload else WSCloseCode.NO_INFO.value
-        self.end(explain_close(code, frame.get_close_reason() or ""))
-        lawful = not payload or _is_sendable(code)
-        transport.send_close(WSCloseCode.OK if lawful else WSCloseCode.PROTOCOL_ERROR)
+        self.end(explain_close(code, reason))
+        transport.send_close(WSCloseCode.OK if _is_sendable(code) else WSCloseCode.PROTOCOL_ERROR)
         transport.disconnect()
+
+    def broken(self) -> None:
+        """Picows is about to fail the connection; a close frame that came before in the same read is answered first."""
+        transport = self._transport
+        handshake = transport.close_handshake if transport is not None else None
+        if transport is not None and handshake is not None and handshake.recv is not None and not self._over:
+            self._take_close(transport, _number(handshake.recv.code) or _NO_CODE, handshake.recv.reason or "")
 
     def _breach(self, transport: WSTransport, text: str) -> None:
         """End the connection because of what the venue sent (RFC 6455 section 7.1.7)."""
@@ -252,8 +273,8 @@ def _number(code: Any) -> int:
 
 
 def _is_sendable(code: int) -> bool:
-    """Whether a close frame may carry the code (RFC 6455 section 7.4)."""
-    standard = 1000 <= code <= 1014 and code not in (1004, 1005, 1006)
+    """Whether a close frame may carry the code, or has none (RFC 6455 section 7.4); picows refuses a written 1005."""
+    standard = 1000 <= code <= 1014 and code not in (1004, 1006)
     return standard or 3000 <= code <= 4999
 
 
@@ -291,7 +312,7 @@ def explain_failure(error: Exception) -> UpstreamError:
 
 def explain_close(code: int, reason: str) -> UpstreamError:
     """Translate a close frame."""
-    if code == WSCloseCode.NO_INFO.value:
+    if code == _NO_CODE:
         return upstream_error("close_1005", "The venue closed the connection without giving a code.", "stream")
     said = f" It said: {reason[:200]}." if reason else ""
     text = _CLOSE_TEXT.get(code, "with an unusual code")
