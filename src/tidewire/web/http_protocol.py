@@ -142,6 +142,11 @@ class _BoundedHttp(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         self._disarm()
+        if self.cycle is not None and not self.cycle.response_complete:
+            # An upgrade pipelined behind a request whose answer is still to be written: that answer would be written
+            # into the WebSocket (RFC 9112 section 9.3.2: answers come in the order of the requests).
+            self.transport.abort()
+            return
         super().handle_websocket_upgrade()
 
     def _refuse(self, keeper: Doorkeeper, transport: asyncio.Transport) -> None:
