@@ -1,4 +1,4 @@
-"""The HTTP API under input that nobody would send: every route of the schema answers, and never with a fault of ours."""
+"""The HTTP API under input that nobody would send: every route answers, and never with a fault of ours."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 import httpx2
 from hypothesis import HealthCheck, given, settings
@@ -15,12 +16,10 @@ from hypothesis import strategies as st
 from tests.app.test_rooms_api import make_key
 from tests.support.platform import served
 
-NAMES = st.one_of(
-    st.sampled_from(
-        ["app:lobby", "market:AAPL", "user:1", "admin:performance:1", "*", "..", "%00", "app:" + "x" * 300]
-    ),
-    st.text(min_size=1, max_size=40),
-)
+# Asked for one by one by everybody: a route that is never entered is not tested. Ada, the administrator, is user 1.
+KNOWN = ["app:lobby", "market:AAPL", "user:1", "admin:performance:1", f"quote:{UUID(int=7)}", "analytics:x"]
+KNOWN += ["*", "..", "%00", "app:" + "x" * 300, "admin:performance:2"]
+NAMES = st.one_of(st.sampled_from(KNOWN), st.text(min_size=1, max_size=40))
 JSON = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20)),
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=8), inner, max_size=3)),
@@ -63,7 +62,7 @@ def test_no_request_is_answered_with_a_fault(tmp_path: Path) -> None:
             ]
             assert len(operations) >= 4
 
-            @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+            @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck), database=None)
             @given(st.sampled_from(operations), st.sampled_from(callers), NAMES, BODIES, HEADERS, QUERY)
             def attack(
                 operation: tuple[str, str], caller: dict[str, str], name: str, body: Any, headers: Any, query: Any
@@ -79,6 +78,10 @@ def test_no_request_is_answered_with_a_fault(tmp_path: Path) -> None:
                 if "json" in answer.headers.get("content-type", ""):
                     answer.json()
 
+            for operation in operations:
+                for name in KNOWN if "{room_id}" in operation[1] else ():
+                    for caller in callers:
+                        attack.hypothesis.inner_test(operation, caller, name, b"", {}, {})
             attack()
             runner.run(client.aclose())
         finally:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.fuzz_targets import TARGETS, mutated, server_frame
+from tests.support.fuzz_targets import TARGETS, mutated, room_name, server_frame
+from tidewire.accounts.grants import FAMILIES
 from tidewire.feed.massive import decode_frame
 from tidewire.hub.frame import text_frames
 
@@ -56,10 +57,21 @@ def test_a_time_of_absurd_size_costs_one_event() -> None:
     assert (len(decoded.rejects), len(decoded.events)) == (1, 1)
 
 
-@given(st.lists(st.binary(max_size=70_000), max_size=4))
+@given(st.sampled_from(sorted(FAMILIES)), st.text("AaZz09.-_:*/%{} \n\x00é", max_size=12) | st.text(max_size=200))
+def test_any_key_of_a_family_is_judged(family: str, key: str) -> None:
+    """What comes through has plain characters only."""
+    room_name(f"{family}:{key}".encode("utf-8", "surrogatepass"))
+
+
+# Around every border of the length's encoding.
+SIZES = (0, 1, 125, 126, 127, 128, 65_535, 65_536, 65_537)
+
+
+@given(st.lists(st.sampled_from(SIZES), min_size=1, max_size=6))
 @settings(max_examples=50, deadline=None)
-def test_frames_written_are_frames_read(payloads: list[bytes]) -> None:
+def test_frames_written_are_frames_read(sizes: list[int]) -> None:
     """What the frame codec writes is what any reader of RFC 6455 section 5.2 takes apart again."""
+    payloads = [bytes([65 + number]) * size for number, size in enumerate(sizes)]
     data, found = text_frames(payloads), []
     while data:
         assert data[0] == 0x81
