@@ -43,7 +43,9 @@ def attacked(kind: str, seconds: int) -> None:
         alone = watch(server, load, seconds)
         command = [sys.executable, "-m", "bench.attack_client", kind, str(port), str(ATTACKERS)]
         paths = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
-        attackers = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=paths)
+        attackers = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=paths
+        )
         time.sleep(SETTLE_S)
         under = watch(server, load, seconds)
         said, _ = attackers.communicate(timeout=30)

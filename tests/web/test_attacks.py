@@ -30,6 +30,7 @@ from tests.support.ws_client import (
 )
 from tidewire.accounts.model import Role
 from tidewire.accounts.permissions import DEFAULTS
+from tidewire.hub.registry import ConnectionInfo
 from tidewire.hub.switchboard import HubOptions
 from tidewire.web.conduct import MAX_MESSAGE_BYTES
 
@@ -107,14 +108,18 @@ async def test_a_deflate_bomb_finds_no_decompressor(server: Running) -> None:
         assert "sec-websocket-extensions" not in (await client.answer()).headers
 
 
-async def test_a_flood_behind_a_close_frame_is_not_read(server: Running) -> None:
-    """After the close frame nothing counts: no pong, no reply, and the connection ends."""
-    async with upgraded(server.port, **BEARER) as client:
+async def test_a_flood_behind_a_close_frame_is_not_read() -> None:
+    """After the close frame nothing counts: nothing is answered, nothing reaches the hub, and the connection ends."""
+    ended: list[ConnectionInfo] = []
+    hub = make_hub(closed=ended.append)
+    async with running(hub) as server, upgraded(server.port, **BEARER) as client:
         await client.expect("connection")
         client.send(frame(CLOSE, b"\x03\xe8") + frame(PING, b"x") * 500 + frame(TEXT, b'{"type":"ping","id":1}') * 50)
         assert await client.close_code() == 1000
         assert client.control == []
         await client.ended()
+        await until(lambda: ended)
+        assert ended[0].messages_in == 0
 
 
 # ---- handshakes
