@@ -215,8 +215,8 @@ class Conduct(WSListener):
         handshake = self._transport.close_handshake
         if handshake is not None and handshake.recv is not None and not self.close_sent:
             self._answer_close(int(handshake.recv.code), empty=int(handshake.recv.code) == 0)  # type: ignore[call-overload]
-        self._arm(FAIL_DEADLINE_S)
         self.close_sent = True
+        self._stop_reading()
 
     def exception(self, message: str, *values: object) -> None:
         """A callback of ours raised: that is our fault, and the socket is being closed with 1011."""
@@ -296,6 +296,12 @@ class Conduct(WSListener):
     def _fail(self, code: int, reason: str) -> None:
         """Close because the peer broke the protocol; nobody waits long for its answer (RFC 6455 section 7.1.7)."""
         self.close(code, reason)
+        self._stop_reading()
+
+    def _stop_reading(self) -> None:
+        """Wait only for the close frame to arrive: parsing what a flood still sends would cost the others their turn."""
+        if not self.gone:
+            self.hold_reading(True)
         self._arm(FAIL_DEADLINE_S)
 
     def _answer_close(self, code: int, *, empty: bool) -> None:
