@@ -122,6 +122,19 @@ async def test_a_flood_behind_a_close_frame_is_not_read() -> None:
         assert ended[0].messages_in == 0
 
 
+async def test_a_flood_after_our_close_frame_is_not_read_on(server: Running) -> None:
+    """Whoever is being closed for its messages, or let in by nobody, gets no more of the others' time."""
+    for bearer in ("Bearer user-1", "Bearer nobody"):
+        async with upgraded(server.port, Authorization=bearer) as client:
+            client.send(frame(TEXT, b"no json") * 10)
+            assert await client.close_code() in (4509, 4500)
+            sockets = [session.socket for session in server.hub._board.registry]
+            client.send(frame(TEXT, b"{}") * 40_000)
+            await client.ended()
+            # What is in the read buffer when it stops is parsed to its end; the buffer is at most one read.
+            assert sum(socket._ignored for socket in sockets) < 20_000  # type: ignore[attr-defined]
+
+
 # ---- handshakes
 
 
