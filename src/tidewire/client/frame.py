@@ -17,6 +17,9 @@ from tidewire.core.protocol import MAX_DEPTH
 
 Message = TypeVar("Message", bound=msgspec.Struct)
 
+# 2**53 - 1 has 16; Python refuses to read numbers of thousands of digits with an error of its own.
+MAX_SEQUENCE_DIGITS = 16
+
 _ANY = msgspec.json.Decoder()
 _ENCODER = msgspec.json.Encoder()
 
@@ -36,7 +39,7 @@ def read_frame(text: str | bytes, *, batch: bool) -> Iterator[tuple[int, dict[st
         return
     data = text.encode() if isinstance(text, str) else text
     head, _, rest = data.partition(b"\n")
-    if not head.isdigit() or not rest:
+    if not head.isdigit() or len(head) > MAX_SEQUENCE_DIGITS or not rest:
         raise FrameFault("no_sequence")
     for sequence, line in enumerate(rest.split(b"\n"), int(head)):
         yield sequence, _object(line)

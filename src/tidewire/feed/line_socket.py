@@ -1,6 +1,8 @@
 """One WebSocket to the venue, on picows: dial, send, ping, and one sentence on how it ended.
 
 Only this module of the feed speaks picows. It must not know the Massive protocol, states, retries or time.
+Invalid UTF-8 in a message does not end the connection, unlike RFC 6455 section 8.1 demands: the codec drops and counts
+that one event, where a reconnect would lose all that come meanwhile.
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 # A peer that pings and never reads must not fill our memory (reliability.md 1, finding 2).
 MAX_UNREAD_BYTES: Final = 1024 * 1024
 _WILL_NOT: Final = "Prices are not invented for the gap, and nothing is replayed by the venue."
+# Stands for a close frame without a code (RFC 6455 section 7.1.5).
+_NO_CODE: Final = 1005
 
 # Its debug lines would show raw bytes, hence the key: nothing below warnings leaves picows.
 _LOGGER: Final = logging.getLogger("tidewire.feed.picows")
@@ -55,6 +59,18 @@ _CLOSE_TEXT: Final = {
 }
 
 
+class _Voice(logging.LoggerAdapter[logging.Logger]):
+    """The logger that picows is given: its errors are also told to the socket, before picows acts on them."""
+
+    def __init__(self, logger: logging.Logger, told: Callable[[], None]) -> None:
+        super().__init__(logger)
+        self._told = told
+
+    def error(self, msg: object, *args: object, **kwargs: Any) -> None:
+        self._told()
+        super().error(msg, *args, **kwargs)
+
+
 class LineSocket(WSListener):
     """One connection, used once.
 
@@ -75,6 +91,8 @@ class LineSocket(WSListener):
         self._farewell: asyncio.Future[None] | None = None
         self._fragments: list[bytes] = []
         self._fragment_bytes = 0
+        # What comes after a close frame of either side does not count (RFC 6455 section 1.4).
+        self._over = False
 
     async def open(self, url: str, timeout_s: float) -> None:
         """Connect and upgrade.
@@ -92,7 +110,7 @@ class LineSocket(WSListener):
                 max_frame_size=MAX_MESSAGE_BYTES,
                 max_redirects=0,
                 use_aiofastnet=False,
-                logger_name=_LOGGER,
+                logger_name=_Voice(_LOGGER, self.broken),
                 read_buffer_init_size=256 * 1024,
             )
         except BaseException as error:
@@ -137,19 +155,22 @@ class LineSocket(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Take one frame (picows)."""
+        if self._over:
+            return
         self.heard += 1
         kind = frame.msg_type
-        if kind == WSMsgType.TEXT and frame.fin:
+        if frame.rsv1 or frame.rsv2 or frame.rsv3:
+            self._breach(transport, "a reserved bit is set")
+        elif kind == WSMsgType.TEXT and frame.fin and not self._fragments:
             self._receive(frame.get_payload_as_bytes())
         elif kind == WSMsgType.PING:
             self._answer_ping(transport, frame.get_payload_as_bytes())
         elif kind == WSMsgType.CLOSE:
-            self._end_by_own_close(transport)
-            self.end(explain_close(_number(frame.get_close_code()), frame.get_close_reason() or ""))
-            transport.send_close(WSCloseCode.OK)
-            transport.disconnect()
+            payload = frame.get_payload_as_bytes()
+            code = int.from_bytes(payload[:2], "big") if payload else _NO_CODE
+            self._take_close(transport, code, frame.get_close_reason() or "")
         elif kind != WSMsgType.PONG:
-            self._join(frame)
+            self._join(transport, frame)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """Name the cause if none is known (picows)."""
@@ -176,8 +197,34 @@ class LineSocket(WSListener):
         else:
             transport.send_pong(payload)
 
-    def _join(self, frame: WSFrame) -> None:
-        """Reassemble a fragmented message, or take a binary one as text."""
+    def _take_close(self, transport: WSTransport, code: int, reason: str) -> None:
+        """Answer the venue's close frame. ``code`` 1005: it had none."""
+        self._over = True
+        self._end_by_own_close(transport)
+        self.end(explain_close(code, reason))
+        transport.send_close(WSCloseCode.OK if _is_sendable(code) else WSCloseCode.PROTOCOL_ERROR)
+        transport.disconnect()
+
+    def broken(self) -> None:
+        """Picows is about to fail the connection; a close frame that came before in the same read is answered first."""
+        transport = self._transport
+        handshake = transport.close_handshake if transport is not None else None
+        if transport is not None and handshake is not None and handshake.recv is not None and not self._over:
+            self._take_close(transport, _number(handshake.recv.code) or _NO_CODE, handshake.recv.reason or "")
+
+    def _breach(self, transport: WSTransport, text: str) -> None:
+        """End the connection because of what the venue sent (RFC 6455 section 7.1.7)."""
+        self._over = True
+        self.end(upstream_error("protocol_1002", f"Tidewire ended the connection: {text}.", "stream"))
+        transport.send_close(WSCloseCode.PROTOCOL_ERROR)
+        transport.disconnect()
+
+    def _join(self, transport: WSTransport, frame: WSFrame) -> None:
+        """Reassemble a fragmented message, or take a binary one as text (RFC 6455 section 5.4)."""
+        if (frame.msg_type == WSMsgType.CONTINUATION) != bool(self._fragments):
+            wrong = "a message began inside another" if self._fragments else "a message went on that had not begun"
+            self._breach(transport, wrong)
+            return
         payload = frame.get_payload_as_bytes()
         self._fragment_bytes += len(payload)
         if self._fragment_bytes > MAX_MESSAGE_BYTES:
@@ -225,6 +272,12 @@ def _number(code: Any) -> int:
     return int(getattr(code, "value", code))
 
 
+def _is_sendable(code: int) -> bool:
+    """Whether a close frame may carry the code, or has none (RFC 6455 section 7.4); picows refuses a written 1005."""
+    standard = 1000 <= code <= 1014 and code not in (1004, 1006)
+    return standard or 3000 <= code <= 4999
+
+
 def explain_failure(error: Exception) -> UpstreamError:
     """Translate what dialling raised."""
     if isinstance(error, WSHandshakeError):
@@ -259,7 +312,7 @@ def explain_failure(error: Exception) -> UpstreamError:
 
 def explain_close(code: int, reason: str) -> UpstreamError:
     """Translate a close frame."""
-    if code == WSCloseCode.NO_INFO.value:
+    if code == _NO_CODE:
         return upstream_error("close_1005", "The venue closed the connection without giving a code.", "stream")
     said = f" It said: {reason[:200]}." if reason else ""
     text = _CLOSE_TEXT.get(code, "with an unusual code")

@@ -173,7 +173,8 @@ def decode_frame(frame: bytes, *, max_bytes: int = MAX_FRAME_BYTES) -> Decoded:
 
 def time_ms(value: float) -> float:
     """Return ``value`` as Unix milliseconds, guessing its unit from its size: ms, us or ns. Others stay as they are."""
-    if value >= MIN_TIME_MS * 1_000_000:
+    # An integer beyond any unit may be too large to be divided.
+    if MIN_TIME_MS * 1_000_000 <= value <= MAX_TIME_MS * 1_000_000:
         return value / 1_000_000
     if value >= MIN_TIME_MS * 1_000 and value <= MAX_TIME_MS * 1_000:
         return value / 1_000

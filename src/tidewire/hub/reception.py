@@ -20,8 +20,10 @@ from tidewire.hub.switchboard import Switchboard
 
 _log = structlog.get_logger(__name__)
 
-# A client that ignores this many refusals in a row is not slow to understand, it is a flood.
+# A client that ignores this many refusals is not slow to understand, it is a flood. Every message that passes forgives
+# some; all of them would forgive every flood, because a token comes back every 20 ms.
 MAX_REFUSALS = 2_000
+FORGIVEN = 10
 # Requests of one connection that wait for something; a browser page has a handful.
 MAX_IN_FLIGHT = 16
 
@@ -52,7 +54,7 @@ class Reception:
             if session.refusals > MAX_REFUSALS:
                 self._board.close(session, 4103)
             return
-        session.refusals = 0
+        session.refusals = max(0, session.refusals - FORGIVEN)
         if request.error is not None:
             self._fail(session, request, request.error)
         elif waiting:

@@ -30,6 +30,8 @@ FRAGMENT_DEADLINE_S = 10.0
 CLOSE_DEADLINE_S = 2.0
 # Long enough for a close frame to arrive before the TCP connection is cut under it.
 FAIL_DEADLINE_S = 0.25
+# What is under way when a close frame is sent is read and ignored; more of it is a flood.
+MAX_IGNORED = 64
 # reliability.md 3.1 item 8 proposes 10 control frames a second; a library may send a few at once.
 CONTROL_RATE = 10.0
 CONTROL_BURST = 100.0
@@ -56,6 +58,7 @@ class Conduct(WSListener):
         "_decoder",
         "_fragment_bytes",
         "_fragments",
+        "_ignored",
         "_loop",
         "_text",
         "_transport",
@@ -82,6 +85,7 @@ class Conduct(WSListener):
         self._text = False
         self._deadline: asyncio.TimerHandle | None = None
         self._control: TokenBucket | None = None
+        self._ignored = 0
         self.accept_binary = False
         self.answer = b""
         self.close_sent = False
@@ -173,7 +177,12 @@ class Conduct(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Take one frame."""
-        if self.peer_code is not None or (transport.is_close_frame_sent and frame.msg_type != WSMsgType.CLOSE):
+        if self.peer_code is not None:
+            return
+        if transport.is_close_frame_sent and frame.msg_type != WSMsgType.CLOSE:
+            self._ignored += 1
+            if self._ignored == MAX_IGNORED:
+                self._stop_reading()
             return
         if frame.rsv1 or frame.rsv2 or frame.rsv3:
             self._fail(1002, "reserved bit set")
@@ -229,8 +238,8 @@ class Conduct(WSListener):
         handshake = self._transport.close_handshake
         if handshake is not None and handshake.recv is not None and not self.close_sent:
             self._answer_close(int(handshake.recv.code), empty=int(handshake.recv.code) == 0)  # type: ignore[call-overload]
-        self._arm(FAIL_DEADLINE_S)
         self.close_sent = True
+        self._stop_reading()
 
     def exception(self, message: str, *values: object) -> None:
         """A callback of ours raised: that is our fault, and the socket is being closed with 1011."""
@@ -315,6 +324,12 @@ class Conduct(WSListener):
     def _fail(self, code: int, reason: str) -> None:
         """Close because the peer broke the protocol; nobody waits long for its answer (RFC 6455 section 7.1.7)."""
         self.close(code, reason)
+        self._stop_reading()
+
+    def _stop_reading(self) -> None:
+        """Wait only for the close frame to arrive: parsing what a flood still sends would cost others their turn."""
+        if not self.gone:
+            self.hold_reading(True)
         self._arm(FAIL_DEADLINE_S)
 
     def _answer_close(self, code: int, *, empty: bool) -> None:

@@ -12,17 +12,18 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
-import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-_log = structlog.get_logger(__name__)
+from tidewire.web.tally import Tally
 
 HEAD_DEADLINE_S = 10.0
 # A body that is still coming after this is not a form or an edit; nothing here takes large uploads.
 BODY_DEADLINE_S = 60.0
 MAX_HEAD_BYTES = 65_536
-# One sentence in this time, with a count, however many connections are refused.
-LOG_EVERY_S = 10.0
+# A refused client gets this long to read why: a socket closed with unread bytes in it is reset, which can swallow the
+# answer (RFC 9112 section 9.6). Each holds one of the spare files meanwhile, hence the bound.
+LINGER_S = 1.0
+MAX_LINGERING = 100
 
 
 def _answer(status: str, detail: str, *headers: str) -> bytes:
@@ -60,27 +61,32 @@ class Doorkeeper:
         self.head_deadline_s = head_deadline_s
         self.body_deadline_s = body_deadline_s
         self.shortcut: Callable[[asyncio.Transport, bytes], bool] | None = None
-        self.late = 0
-        self.refused = 0
         self.oversized = 0
-        self._said_at = float("-inf")
+        self.lingering = 0
+        self.lateness = Tally(
+            "HANDSHAKES_TOO_SLOW",
+            required_action="None for a few; for many, block their addresses at the proxy or firewall.",
+            will_not="Tidewire will not wait longer for a request that does not come.",
+        )
+        self.refusals = Tally(
+            "CONNECTION_LIMIT_REACHED",
+            required_action="Raise the limit of open files, or add a node.",
+            will_not="Tidewire will not accept another connection until one closes.",
+        )
 
     def protocol_class(self) -> type[asyncio.Protocol]:
         """Return what uvicorn's ``http=`` takes."""
         return cast("type[asyncio.Protocol]", type("BoundedHttpProtocol", (_BoundedHttp,), {"doorkeeper": self}))
 
-    def refuse(self, now: float) -> None:
-        """Count a refusal, and say so once in a while."""
-        self.refused += 1
-        if now - self._said_at >= LOG_EVERY_S:
-            self._said_at = now
-            _log.error(
-                "CONNECTION_LIMIT_REACHED",
-                refused=self.refused,
-                max_connections=self.max_connections,
-                required_action="Raise the limit of open files, or add a node.",
-                will_not="Tidewire will not accept another connection until one closes.",
-            )
+    @property
+    def late(self) -> int:
+        """How many connections were cut because a request did not come in time."""
+        return self.lateness.total
+
+    @property
+    def refused(self) -> int:
+        """How many connections were refused at the limit."""
+        return self.refusals.total
 
 
 class _BoundedHttp(HttpToolsProtocol):
@@ -94,20 +100,22 @@ class _BoundedHttp(HttpToolsProtocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._in_head = True
+        self._refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.transport = transport
         self.connections.add(self)
         keeper = self.doorkeeper
         if len(self.connections) + keeper.open_elsewhere() > keeper.max_connections:
-            keeper.refuse(self.loop.time())
-            transport.write(_FULL)
-            transport.close()
+            self._refuse(keeper, transport)
             return
         self._arm(keeper.head_deadline_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
+        if self._refused:
+            self._refused = False
+            self.doorkeeper.lingering -= 1
         if self._awake:
             super().connection_lost(exc)
         else:
@@ -128,7 +136,7 @@ class _BoundedHttp(HttpToolsProtocol):
             super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._refused:
             return
         if not self._awake:
             shortcut = self.doorkeeper.shortcut
@@ -167,6 +175,11 @@ class _BoundedHttp(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         self._disarm()
+        if self.cycle is not None and not self.cycle.response_complete:
+            # An upgrade pipelined behind a request whose answer is still to be written: that answer would be written
+            # into the WebSocket (RFC 9112 section 9.3.2: answers come in the order of the requests).
+            self.transport.abort()
+            return
         super().handle_websocket_upgrade()
 
     def _wake(self) -> None:
@@ -175,6 +188,19 @@ class _BoundedHttp(HttpToolsProtocol):
         transport = self.transport
         super().__init__(*self._made_of)
         super().connection_made(transport)
+
+    def _refuse(self, keeper: Doorkeeper, transport: asyncio.Transport) -> None:
+        # It is no connection of the server any more: nothing waits for it, and it counts among the lingering.
+        self.connections.discard(self)
+        keeper.refusals.add(max_connections=keeper.max_connections)
+        transport.write(_FULL)
+        if keeper.lingering >= MAX_LINGERING or not transport.can_write_eof():
+            transport.close()
+            return
+        transport.write_eof()
+        self._refused = True
+        keeper.lingering += 1
+        self._arm(LINGER_S)
 
     def _arm(self, delay_s: float) -> None:
         self._disarm()
@@ -187,5 +213,6 @@ class _BoundedHttp(HttpToolsProtocol):
 
     def _expire(self) -> None:
         self._deadline = None
-        self.doorkeeper.late += 1
+        if not self._refused:
+            self.doorkeeper.lateness.add()
         self.transport.abort()

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 from websockets.http11 import Request
+
+from tidewire.core.token_bucket import TokenBucket
 
 # Key in the ASGI scope's extensions; its value is ``{"abort": Callable[[], None]}``.
 ABORT_EXTENSION = "tidewire.abort"
@@ -23,6 +25,11 @@ ABORT_EXTENSION = "tidewire.abort"
 MAX_WRITE_BUFFER_BYTES = 1024 * 1024
 # One message may come in this many pieces; empty continuation frames cost memory but no message bytes.
 MAX_FRAGMENTS = 1024
+# A message that began must end, seconds; nobody types that slowly (reliability.md 3.2).
+FRAGMENT_DEADLINE_S = 10.0
+# Pings and pongs of a peer; the hub's own sockets have the same bound (conduct.py).
+CONTROL_RATE = 10.0
+CONTROL_BURST = 100.0
 # Time that a polite peer gets to read our close frame, seconds.
 CLOSE_GRACE_S = 1.0
 # The largest message any of our channels accepts from a client, bytes (OWASP WebSocket cheat sheet: 64 KB).
@@ -33,6 +40,11 @@ USER_TIMEOUT_MS = 20_000
 
 class HardenedWebSocketProtocol(WebSocketsSansIOProtocol):
     """One WebSocket connection of uvicorn, hardened."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._rest: asyncio.TimerHandle | None = None
+        self._control: TokenBucket | None = None
 
     def handle_connect(self, event: Request) -> None:
         """Give the application a way to end the connection that does not wait for the peer."""
@@ -48,9 +60,37 @@ class HardenedWebSocketProtocol(WebSocketsSansIOProtocol):
             self.logger.warning("WebSocket peer sends without reading; connection aborted.")
             self.abort()
 
+    def handle_text(self, event: Frame) -> None:
+        """Take a frame; if it only begins a message, the rest has to come in time."""
+        super().handle_text(event)
+        self._await_rest(event)
+
+    def handle_bytes(self, event: Frame) -> None:
+        """As ``handle_text``."""
+        super().handle_bytes(event)
+        self._await_rest(event)
+
+    def handle_ping(self) -> None:
+        """Answer, unless there are far too many."""
+        if self._may_control():
+            super().handle_ping()
+
+    def handle_pong(self, event: Frame) -> None:
+        """Take it, unless there are far too many."""
+        if self._may_control():
+            super().handle_pong(event)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the deadline."""
+        if self._rest is not None:
+            self._rest.cancel()
+        super().connection_lost(exc)
+
     def handle_cont(self, event: Frame) -> None:
         """Refuse a message in absurdly many pieces."""
         super().handle_cont(event)
+        if event.fin and self._rest is not None:
+            self._rest.cancel()
         if len(self.frames) > MAX_FRAGMENTS:
             self.logger.warning("WebSocket message in more than %d fragments; connection aborted.", MAX_FRAGMENTS)
             self.abort()
@@ -63,6 +103,21 @@ class HardenedWebSocketProtocol(WebSocketsSansIOProtocol):
     def abort(self) -> None:
         """End the TCP connection now, unsent bytes and all. Idempotent."""
         self.transport.abort()
+
+    def _await_rest(self, event: Frame) -> None:
+        if not event.fin:
+            self._rest = self.loop.call_later(FRAGMENT_DEADLINE_S, self.abort)
+
+    def _may_control(self) -> bool:
+        now = self.loop.time()
+        if self._control is None:
+            self._control = TokenBucket(rate=CONTROL_RATE, burst=CONTROL_BURST, now=now)
+        if self._control.take(now):
+            return True
+        if not self.transport.is_closing():
+            self.logger.warning("WebSocket peer sends too many control frames; connection aborted.")
+            self.abort()
+        return False
 
 
 class WebSocketOptions(TypedDict):
