@@ -1,0 +1,62 @@
+"""Real server processes with a population of users, and what a test asks of one."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.support.command import Service
+from tests.support.crowd import Crowd, Guest
+from tests.support.population import Population
+from tests.support.served import settings
+
+ROOM = "app:hall"
+BLOCK_S = 3.0
+
+
+@dataclass(frozen=True)
+class House:
+    """A server process and its people."""
+
+    service: Service
+    port: int
+    people: Population
+
+    def guests(self, crowd: Crowd, count: int, room_id: str = ROOM) -> list[Guest]:
+        """Let guests of as few users as possible into a room."""
+        guests = crowd.arrive(self.port, self.people.headers(self.port, count))
+        assert all(guest.close_code is None and not guest.ended for guest in guests)
+        crowd.enter(guests, room_id)
+        return guests
+
+    def publish(self, data: object, room_id: str = ROOM) -> int:
+        """Publish over HTTP; return the offset."""
+        offset: int = self.people.publish(self.port, room_id, data)["offset"]
+        return offset
+
+    def holdings(self) -> dict[str, Any]:
+        """Return what the server process holds now."""
+        said = len(self.service.out)
+        self.service.process.send_signal(signal.SIGUSR1)
+        found: dict[str, Any] = json.loads(self.service.said(said))
+        return found
+
+
+@contextmanager
+def housing(people: Population, folder: Path, *, code: int = 0) -> Iterator[House]:
+    """Run the server until the block ends; it must then end with that exit code."""
+    values = settings(folder)
+    module = "tests.support.probed_serve"
+    with Service(str(BLOCK_S), values=values, cwd=folder, module=module) as service:
+        url = str(service.logged("serving")["url"])
+        service.announcement()
+        yield House(service, int(re.sub(r".*:", "", url)), people)
+    assert service.process.returncode == code, service.err[-20:]
+
+
