@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import urllib.error
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any
 
 from tests.support.command import Service
 from tests.support.crowd import Crowd, Guest
-from tests.support.population import Population
+from tests.support.population import DIRECT, Population
 from tests.support.served import settings
 
 ROOM = "app:hall"
@@ -40,6 +41,20 @@ class House:
         offset: int = self.people.publish(self.port, room_id, data)["offset"]
         return offset
 
+    def get(self, path: str) -> tuple[int, str]:
+        """Return status and text of a page."""
+        try:
+            with DIRECT.open(f"http://127.0.0.1:{self.port}{path}", timeout=20) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as refused:
+            return refused.code, ""
+
+    def metric(self, name: str) -> float:
+        """Return a metric without labels."""
+        found = re.search(rf"^{name} (\S+)$", self.get("/metrics")[1], re.MULTILINE)
+        assert found is not None, name
+        return float(found[1])
+
     def holdings(self) -> dict[str, Any]:
         """Return what the server process holds now."""
         said = len(self.service.out)
@@ -58,5 +73,3 @@ def housing(people: Population, folder: Path, *, code: int = 0) -> Iterator[Hous
         service.announcement()
         yield House(service, int(re.sub(r".*:", "", url)), people)
     assert service.process.returncode == code, service.err[-20:]
-
-

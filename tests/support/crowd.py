@@ -143,7 +143,9 @@ class Crowd:
         self._guests.clear()
         self._poll.close()
 
-    def arrive(self, port: int, headers: Sequence[Mapping[str, str]], *, receive_bytes: int | None = None) -> list[Guest]:
+    def arrive(
+        self, port: int, headers: Sequence[Mapping[str, str]], *, receive_bytes: int | None = None
+    ) -> list[Guest]:
         """Connect one guest per set of headers; return them once each has been welcomed or refused."""
         guests: list[Guest] = []
         for first in range(0, len(headers), ARRIVING):
