@@ -6,8 +6,8 @@ import signal
 from collections import Counter
 from pathlib import Path
 
-from tests.endurance.conftest import ROOM, housing
 from tests.support.crowd import Crowd, Guest
+from tests.support.house import ROOM, housing
 from tests.support.population import populate
 
 # At 50 ms each this many fill the whole window of 10 s; `python -m bench.drain` does it with 2,000.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
-from tests.endurance.conftest import BLOCK_S, ROOM, housing
 from tests.support.crowd import Crowd
+from tests.support.house import BLOCK_S, ROOM, housing
 from tests.support.population import populate
 
 

@@ -55,17 +55,32 @@ class Guest:
         status: HTTP status of the answer to its handshake; None before.
         messages: What came, without room messages.
         offsets: Room -> offsets of its messages in the order in which they came.
+        strays: Messages of a room after its end, and whatever came after a close frame: there must be none.
         close_code: From the server's close frame; None without one: what a browser calls 1006.
         ended: Whether the TCP connection has ended.
     """
 
-    __slots__ = ("_buffer", "_sequence", "close_code", "ended", "messages", "offsets", "reading", "sock", "status")
+    __slots__ = (
+        "_buffer",
+        "_sequence",
+        "close_code",
+        "ended",
+        "messages",
+        "offsets",
+        "reading",
+        "rooms",
+        "sock",
+        "status",
+        "strays",
+    )
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.status: int | None = None
         self.messages: list[dict[str, Any]] = []
         self.offsets: dict[str, list[int]] = {}
+        self.rooms: set[str] = set()
+        self.strays: list[dict[str, Any]] = []
         self.close_code: int | None = None
         self.ended = False
         self.reading = True
@@ -110,15 +125,26 @@ class Guest:
             message = msgspec.json.decode(payload)
             self._sequence += 1
             assert message["sequence"] == self._sequence, "a hole in the connection's numbering"
-            if "offset" in message and message["type"] != "subscribed":
-                self.offsets.setdefault(message["room_id"], []).append(message["offset"])
-            else:
-                self.messages.append(message)
+            self._note(message)
         elif opcode == PING:
             self._send_last(client_frame(PONG, payload))
         elif opcode == CLOSE:
             self.close_code = int.from_bytes(payload[:2], "big") if payload else 1005
             self._send_last(client_frame(CLOSE, payload[:2]))
+
+    def _note(self, message: dict[str, Any]) -> None:
+        kind, room = message["type"], message.get("room_id")
+        placed = "offset" in message and kind != "subscribed"
+        if self.close_code is not None or (placed and room not in self.rooms):
+            self.strays.append(message)
+        if placed:
+            self.offsets.setdefault(message["room_id"], []).append(message["offset"])
+            return
+        self.messages.append(message)
+        if kind == "subscribed":
+            self.rooms.add(message["room_id"])
+        elif kind in ("unsubscribed", "gap"):
+            self.rooms.discard(message["room_id"])
 
     def _send_last(self, frame: bytes) -> None:
         try:
@@ -144,12 +170,17 @@ class Crowd:
         self._poll.close()
 
     def arrive(
-        self, port: int, headers: Sequence[Mapping[str, str]], *, receive_bytes: int | None = None
+        self,
+        port: int,
+        headers: Sequence[Mapping[str, str]],
+        *,
+        path: str = "/ws",
+        receive_bytes: int | None = None,
     ) -> list[Guest]:
         """Connect one guest per set of headers; return them once each has been welcomed or refused."""
         guests: list[Guest] = []
         for first in range(0, len(headers), ARRIVING):
-            fresh = [self._connect(port, given, receive_bytes) for given in headers[first : first + ARRIVING]]
+            fresh = [self._connect(port, path, given, receive_bytes) for given in headers[first : first + ARRIVING]]
             self.run(lambda fresh=fresh: all(map(_settled, fresh)), "welcome")  # type: ignore[misc]
             guests += fresh
         return guests
@@ -187,14 +218,14 @@ class Crowd:
             guest.sock.close()
             guest.ended = True
 
-    def _connect(self, port: int, headers: Mapping[str, str], receive_bytes: int | None) -> Guest:
+    def _connect(self, port: int, path: str, headers: Mapping[str, str], receive_bytes: int | None) -> Guest:
         sock = socket.socket()
         if receive_bytes is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
         # On loopback a connect to a listening socket with room in its queue is done at once.
         sock.connect(("127.0.0.1", port))
         sock.setblocking(False)
-        sock.send(_request(port, headers))
+        sock.send(_request(port, path, headers))
         guest = self._guests[sock.fileno()] = Guest(sock)
         self._poll.register(sock, select.EPOLLIN)
         return guest
@@ -208,7 +239,7 @@ def _settled(guest: Guest) -> bool:
     return guest.ended or guest.status not in (None, 101) or bool(guest.heard("connection", status="connected"))
 
 
-def _request(port: int, headers: Mapping[str, str]) -> bytes:
+def _request(port: int, path: str, headers: Mapping[str, str]) -> bytes:
     lines = {
         "Host": f"127.0.0.1:{port}",
         "Upgrade": "websocket",
@@ -218,7 +249,7 @@ def _request(port: int, headers: Mapping[str, str]) -> bytes:
         "Sec-WebSocket-Protocol": "tidewire.v1",
         **headers,
     }
-    return ("GET /ws HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in lines.items()) + "\r\n").encode()
+    return (f"GET {path} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in lines.items()) + "\r\n").encode()
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Real server processes with a population of users, and what a test asks of one."""
+"""A real server process with a population of users, and what a test or a bench asks of it."""
 
 from __future__ import annotations
 
@@ -64,11 +64,11 @@ class House:
 
 
 @contextmanager
-def housing(people: Population, folder: Path, *, code: int = 0) -> Iterator[House]:
+def housing(people: Population, folder: Path, *words: str, code: int = 0) -> Iterator[House]:
     """Run the server until the block ends; it must then end with that exit code."""
     values = settings(folder)
     module = "tests.support.probed_serve"
-    with Service(str(BLOCK_S), values=values, cwd=folder, module=module) as service:
+    with Service(str(BLOCK_S), *words, values=values, cwd=folder, module=module) as service:
         url = str(service.logged("serving")["url"])
         service.announcement()
         yield House(service, int(re.sub(r".*:", "", url)), people)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import urllib.request
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,19 @@ class Population:
             found: dict[str, Any] = json.load(answer)
             return found
 
+    def log_in(self, user: int, session_s: float) -> str:
+        """Log a user in for that long; return the cookie."""
+
+        async def run() -> str:
+            database = Database(self.url)
+            try:
+                accounts = _accounts(database, session_s)
+                return (await accounts.log_in(f"user-{user}", PASSWORD, ip="127.0.0.1")).token
+            finally:
+                await database.stop()
+
+        return asyncio.run(run())
+
     def act(self, work: Callable[[Accounts], Awaitable[Any]]) -> Any:
         """Change the accounts as another process does: run ``work(accounts)`` to its end."""
 
@@ -71,16 +84,12 @@ class Population:
         return asyncio.run(run())
 
 
-def populate(folder: Path, users: int, *, session_s: Mapping[int, float] | None = None) -> Population:
-    """Make the database in ``folder``.
-
-    Args:
-        session_s: User's number -> how long their session lives; 12 h for all others.
-    """
-    return asyncio.run(_populate(f"sqlite:///{folder / 'tidewire.db'}", users, session_s or {}))
+def populate(folder: Path, users: int) -> Population:
+    """Make the database in ``folder``."""
+    return asyncio.run(_populate(f"sqlite:///{folder / 'tidewire.db'}", users))
 
 
-async def _populate(url: str, users: int, session_s: Mapping[int, float]) -> Population:
+async def _populate(url: str, users: int) -> Population:
     await migrate.upgrade(url)
     database = Database(url)
     try:
@@ -88,8 +97,7 @@ async def _populate(url: str, users: int, session_s: Mapping[int, float]) -> Pop
         cookies = []
         for n in range(users):
             await accounts.create_user(f"user-{n}", PASSWORD, "user")
-            asked = _accounts(database, session_s[n]) if n in session_s else accounts
-            cookies.append((await asked.log_in(f"user-{n}", PASSWORD, ip="127.0.0.1")).token)
+            cookies.append((await accounts.log_in(f"user-{n}", PASSWORD, ip="127.0.0.1")).token)
         await accounts.create_user("program", PASSWORD, "admin")
         keys = ApiKeys(database, secret_key=SECRET, clock=SystemClock())
         made = await keys.create("program", "tests", life_s=86_400.0)

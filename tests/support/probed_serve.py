@@ -70,10 +70,10 @@ async def _serve(platform: Platform, block_s: float) -> None:
 
 
 def main() -> None:
-    """Serve with settings from the environment; the argument is how long SIGUSR2 blocks, seconds."""
+    """Serve with settings from the environment: ``SECONDS [--feed]``, and SIGUSR2 blocks for so many seconds."""
     settings = load_settings()
     configure_logging(level=settings.log_level, style=settings.log_format, secrets=settings.secrets)
-    run_service(_serve(Platform(settings, with_feed=False), float(sys.argv[1])))
+    run_service(_serve(Platform(settings, with_feed="--feed" in sys.argv), float(sys.argv[1])))
 
 
 if __name__ == "__main__":
