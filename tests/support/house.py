@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import signal
+import subprocess
+import time
 import urllib.error
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +22,8 @@ from tests.support.served import settings
 
 ROOM = "app:hall"
 BLOCK_S = 3.0
+# Half handshakes are cut after 10 s, closing ones after 2 s, and absences are held back for a while.
+SETTLE_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,15 @@ class House:
         said = len(self.service.out)
         self.service.process.send_signal(signal.SIGUSR1)
         found: dict[str, Any] = json.loads(self.service.said(said))
+        return found
+
+    def settled(self, so: Callable[[dict[str, Any]], bool], *, within_s: float = SETTLE_S) -> dict[str, Any]:
+        """Return what the server holds once that is ``so``, or what it holds after ``within_s``."""
+        deadline = time.monotonic() + within_s
+        while not so(found := self.holdings()) and time.monotonic() < deadline:
+            # No event says that a server has come to rest; the wait also ends with the process itself.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                raise AssertionError(f"it ended with {self.service.process.wait(0.1)}")
         return found
 
 

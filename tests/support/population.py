@@ -84,19 +84,19 @@ class Population:
         return asyncio.run(run())
 
 
-def populate(folder: Path, users: int) -> Population:
-    """Make the database in ``folder``."""
-    return asyncio.run(_populate(f"sqlite:///{folder / 'tidewire.db'}", users))
+def populate(folder: Path, users: int, *, role: str = "user") -> Population:
+    """Make the database in ``folder``, with users of one role."""
+    return asyncio.run(_populate(f"sqlite:///{folder / 'tidewire.db'}", users, role))
 
 
-async def _populate(url: str, users: int) -> Population:
+async def _populate(url: str, users: int, role: str) -> Population:
     await migrate.upgrade(url)
     database = Database(url)
     try:
         accounts = _accounts(database)
         cookies = []
         for n in range(users):
-            await accounts.create_user(f"user-{n}", PASSWORD, "user")
+            await accounts.create_user(f"user-{n}", PASSWORD, role)
             cookies.append((await accounts.log_in(f"user-{n}", PASSWORD, ip="127.0.0.1")).token)
         await accounts.create_user("program", PASSWORD, "admin")
         keys = ApiKeys(database, secret_key=SECRET, clock=SystemClock())

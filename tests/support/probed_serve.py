@@ -44,8 +44,6 @@ def holdings(platform: Platform) -> dict[str, object]:
         "paces": len(board.rooms._quiet_until),
         "failures": numbers.failures,
         "files": sorted(_kind(entry) for entry in Path("/proc/self/fd").iterdir()),
-        "opened": numbers.opened,
-        "rss_bytes": int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE"),
     }
 
 
