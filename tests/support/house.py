@@ -55,8 +55,8 @@ class House:
             return refused.code, ""
 
     def metric(self, name: str) -> float:
-        """Return a metric without labels."""
-        found = re.search(rf"^{name} (\S+)$", self.get("/metrics")[1], re.MULTILINE)
+        """Return a metric; labels belong to its name."""
+        found = re.search(rf"^{re.escape(name)} (\S+)$", self.get("/metrics")[1], re.MULTILINE)
         assert found is not None, name
         return float(found[1])
 
