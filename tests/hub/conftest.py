@@ -47,7 +47,7 @@ class Client:
 class Stage:
     """A hub, its clock and its doorman."""
 
-    def __init__(self, *, recheck: Any = None, **options: Any) -> None:
+    def __init__(self, *, authenticate: Any = None, recheck: Any = None, **options: Any) -> None:
         self.clock = HandClock()
         self.doorman = Doorman()
         self.closed: list[Any] = []
@@ -55,7 +55,7 @@ class Stage:
         self.hub = Hub(
             clock=self.clock,
             scheduler=asyncio.get_running_loop(),
-            authenticate=self.doorman,
+            authenticate=authenticate or self.doorman,
             rules=RULES,
             options=HubOptions(**options),
             recheck=recheck,

@@ -37,6 +37,11 @@ class HandClock:
         heapq.heappush(self._sleepers, (self._mono + delay_s, next(self._order), waiter))
         await waiter
 
+    def jump(self, seconds: float) -> None:
+        """Let time pass while nobody gets to run, as in a loop that stands still; the next ``advance`` wakes them."""
+        self._wall += seconds
+        self._mono += seconds
+
     async def advance(self, seconds: float) -> None:
         """Move time on, waking each sleeper at its own deadline and letting it run."""
         target = self._mono + seconds

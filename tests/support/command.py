@@ -27,7 +27,7 @@ _OURS = ("TIDEWIRE_", "WEBSOCKET_", "USE_", "MASSIVE_", "COVERAGE_")
 def environment(values: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return this process's environment without Tidewire's keys and without a proxy, and with ``values``."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(_OURS) and "proxy" not in k.lower()}
-    paths = [str(ROOT / "src"), *filter(None, [kept.get("PYTHONPATH")])]
+    paths = [str(ROOT / "src"), str(ROOT), *filter(None, [kept.get("PYTHONPATH")])]
     return {**kept, "PYTHONPATH": os.pathsep.join(paths), "COLUMNS": "200", **(values or {})}
 
 
@@ -66,15 +66,18 @@ class Service:
         arguments: What follows ``tidewire``.
         values: Environment keys.
         cwd: Where it runs; a folder without a ``.env``.
+        module: What is run; the command itself unless said otherwise.
     """
 
-    def __init__(self, *arguments: str, values: Mapping[str, str] | None = None, cwd: Path) -> None:
+    def __init__(
+        self, *arguments: str, values: Mapping[str, str] | None = None, cwd: Path, module: str = "tidewire"
+    ) -> None:
         self._told = threading.Condition()
         self.out: list[str] = []
         self.err: list[str] = []
         self._open_streams = 2
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tidewire", *arguments],
+            [sys.executable, "-m", module, *arguments],
             env=environment(values), cwd=cwd, text=True, bufsize=1,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
@@ -92,8 +95,13 @@ class Service:
 
     def announcement(self) -> dict[str, Any]:
         """Return the first line of standard output, which must be JSON."""
-        found: dict[str, Any] = json.loads(self._until(lambda: self.out[0] if self.out else None))
+        found: dict[str, Any] = json.loads(self.said(0))
         return found
+
+    def said(self, number: int) -> str:
+        """Return a line of standard output, waiting for it; the first is number 0."""
+        line: str = self._until(lambda: self.out[number] if len(self.out) > number else None)
+        return line
 
     def first_child(self) -> int:
         """Return the id of the first process that it starts, waiting for it."""

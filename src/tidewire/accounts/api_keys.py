@@ -12,7 +12,7 @@ import hmac
 import re
 import secrets
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from tidewire.accounts.keys import derive_key
@@ -75,6 +75,8 @@ class ApiKeys:
         self._digest_key = derive_key(secret_key, "api-key")
         self._clock = clock
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
+        # Rises with every change; a load that began before one asks the database again.
+        self._generation = 0
 
     async def create(
         self, username: str, name: str, *, life_s: float, permissions: Collection[str] | None = None, actor: str = "cli"
@@ -128,11 +130,12 @@ class ApiKeys:
             )
         now = self._clock.time()
         ended = await self._table.revoke(key_id, now, ActivityEntry(now, actor, "token.revoke", target=key_id))
-        for digest in [
-            digest for digest, known in self._known.items() if known.principal.session_id == login_id(key_id)
-        ]:
-            del self._known[digest]
+        self._forget(lambda principal: principal.session_id == login_id(key_id))
         return ended
+
+    def forget_user(self, user_id: int) -> None:
+        """Load the user's keys anew at their next use: the user was disabled, or the role or permissions changed."""
+        self._forget(lambda principal: principal.user_id == user_id)
 
     async def load(self, key: str) -> Principal | None:
         """Return whom a key stands for, None if it is unknown or has ended. Raises StoreError."""
@@ -154,8 +157,17 @@ class ApiKeys:
     def _digest(self, key: str) -> bytes:
         return hmac.digest(self._digest_key, key.encode(), hashlib.sha256)
 
+    def _forget(self, which: Callable[[Principal], bool]) -> None:
+        self._generation += 1
+        for digest in [digest for digest, known in self._known.items() if which(known.principal)]:
+            del self._known[digest]
+
     async def _fetch(self, digest: bytes, mono: float, before: _Known | None) -> _Known | None:
-        found = await self._table.find(digest)
+        while True:
+            generation = self._generation
+            found = await self._table.find(digest)
+            if generation == self._generation:
+                break
         principal = None if found is None else key_principal(*found)
         if principal is None:
             return None

@@ -216,6 +216,7 @@ class HubSide:
         self.hub.end_login(session_id)
 
     def _user_changed(self, user: User) -> None:
+        self.keys.forget_user(user.id)
         if user.disabled:
             self.hub.end_user(user.id)
             return

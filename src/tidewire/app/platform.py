@@ -18,6 +18,7 @@ from tidewire.bus.base import Bus
 from tidewire.bus.memory import MemoryBus
 from tidewire.bus.redis import RedisBus
 from tidewire.core.clock import SystemClock
+from tidewire.core.loop_watch import LoopWatch
 from tidewire.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -46,6 +47,7 @@ class Platform:
         self._demo, self._data_notice = demo, data_notice
         self._clock = SystemClock()
         self._stack = AsyncExitStack()
+        self._watch = LoopWatch()
         self.bus: Bus = _bus(settings, self._clock)
         self.feed: FeedSide | None = None
         self.web: WebSide | None = None
@@ -72,6 +74,8 @@ class Platform:
 
     async def _start(self) -> None:
         settings = self._settings
+        # Stopped last, so that the drain is watched; started last, because importing and migrating block on purpose.
+        self._stack.callback(self._watch.stop)
         database = await self._stack.enter_async_context(opened_database(settings.database_url))
         await self.bus.start()
         self._stack.push_async_callback(self.bus.stop)
@@ -82,6 +86,7 @@ class Platform:
                 self.bus,
                 database,
                 self._clock,
+                self._watch,
                 secret_key=settings.secret_key.get_secret_value(),
                 demo=self._demo,
                 data_notice=self._data_notice,
@@ -93,6 +98,7 @@ class Platform:
             self.feed = FeedSide(settings, self.bus, self._clock, await plan_lines(settings, database))
             self._stack.push_async_callback(self.feed.stop)
             await self.feed.start()
+        self._watch.start()
 
 
 def _bus(settings: Settings, clock: SystemClock) -> Bus:

@@ -23,6 +23,7 @@ from tidewire.bus.request import Requester
 from tidewire.core.background import background
 from tidewire.core.clock import Clock
 from tidewire.core.feed_status import FEED_COMMAND_CHANNEL, FEED_REPLY_PREFIX, FeedCommand, FeedReply
+from tidewire.core.loop_watch import LoopWatch
 from tidewire.core.watched_loop import WatchedLoop
 from tidewire.market.routes import market_router
 from tidewire.monitoring.admin_namespace import AdminNamespace
@@ -60,12 +61,14 @@ class WebSide:
         bus: Bus,
         database: Database,
         clock: Clock,
+        watch: LoopWatch,
         *,
         secret_key: str,
         demo: bool,
         data_notice: str | None,
     ) -> None:
         self._clock = clock
+        self._watch = watch
         self._bus = bus
         self._database = database
         self.accounts = Accounts(database, secret_key=secret_key, clock=clock)
@@ -160,7 +163,12 @@ class WebSide:
             )
         )
         registry.register(self.hub_side.collector())
-        checks = {"database": self._database.ping, "bus": self._bus.ping, "hub": self.hub_side.ready}
+        checks = {
+            "database": self._database.ping,
+            "bus": self._bus.ping,
+            "hub": self.hub_side.ready,
+            "event_loop": self._watch.ready,
+        }
 
         def csrf_token(request: Request) -> str:
             return door.csrf.token(request.state.principal.session_id)
@@ -181,6 +189,8 @@ class WebSide:
             **_flat("admin", self.namespace.statistics()),
             **_flat("monitor", self.monitor.statistics()),
             **_flat("database_pool", self._database.statistics()),
+            **_flat("event_loop", self._watch.statistics()),
+            "event_loop_tasks": len(asyncio.all_tasks()),
         }
 
     async def _authenticate(self, scope: MutableMapping[str, Any]) -> Principal | None:

@@ -50,6 +50,8 @@ class Door:
         if recheck is not None:
             board.on_heartbeat = self.look_again
         self._authenticate = authenticate
+        # Each question under way -> users and logins that were changed since it was asked.
+        self._asked: dict[object, set[int | str]] = {}
         self.resume: Callable[[Session, bytes], None] | None = None
 
     def open(self, socket: Socket, peer: Peer, credential: Credential | None) -> Session:
@@ -105,6 +107,11 @@ class Door:
         if session.lifecycle.open and session.principal is None:
             self._begin(session, principal, None)
 
+    def changed(self, who: int | str) -> None:
+        """Note that a user (id) or a login (session id) has been changed: answers on their way may be older."""
+        for changes in self._asked.values():
+            changes.add(who)
+
     def look_again(self, session: Session) -> None:
         """Ask whether the login still stands, in the background; changes are pushed too, this catches a lost push."""
         if self._recheck is not None and session.principal is not None and not session.checking:
@@ -148,6 +155,18 @@ class Door:
         elif session.lifecycle.open and session.principal is known and principal != known:
             self.change(session, principal)
 
+    async def _who(self, credential: Credential) -> Principal | None:
+        """Return whom the credential stands for, as of now; a token that works once is refused if that takes twice."""
+        while True:
+            question, changes = object(), set[int | str]()
+            self._asked[question] = changes
+            try:
+                principal = await self._authenticate(credential)
+            finally:
+                del self._asked[question]
+            if principal is None or changes.isdisjoint((principal.user_id, principal.session_id)):
+                return principal
+
     async def _ask(self, session: Session, token: str) -> Principal:
         """Return who an open session's token stands for. One at a time. Raises RequestError."""
         if session.checking:
@@ -158,7 +177,7 @@ class Door:
             )
         session.checking = True
         try:
-            principal = await self._authenticate(Credential("message", token))
+            principal = await self._who(Credential("message", token))
         finally:
             session.checking = False
         if principal is None:
@@ -168,7 +187,7 @@ class Door:
     async def _check(self, session: Session, credential: Credential, request_id: MessageId | None) -> None:
         board = self._board
         try:
-            principal = await self._authenticate(credential)
+            principal = await self._who(credential)
         except StoreError:
             board.close(session, 4101)
             return

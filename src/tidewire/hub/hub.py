@@ -264,10 +264,12 @@ class Hub:
 
     def revise_user(self, user_id: int, revise: Callable[[Principal], Principal]) -> int:
         """Replace the principal of each of a user's connections, and act on it at once; return how many."""
+        self._door.changed(user_id)
         return self._revise(self._board.registry.of_user(user_id), revise)
 
     def replace_login(self, principal: Principal) -> int:
         """Set the principal of the connections that stand on its login; return how many."""
+        self._door.changed(principal.session_id)
         return self._revise(self._board.registry.of_login(principal.session_id), lambda _: principal)
 
     def principals(self) -> list[Principal]:
@@ -277,14 +279,17 @@ class Hub:
 
     def end_user(self, user_id: int) -> int:
         """Close all connections of a user whose account has been disabled (4511)."""
+        self._door.changed(user_id)
         return self._end(self._board.registry.of_user(user_id), 4511)
 
     def end_login(self, session_id: str) -> int:
         """Close all connections that stand on a login that has ended (4512)."""
+        self._door.changed(session_id)
         return self._end(self._board.registry.of_login(session_id), 4512)
 
     def end_disabled(self, session_id: str) -> int:
         """Close all connections that stand on a login whose user has been disabled (4511)."""
+        self._door.changed(session_id)
         return self._end(self._board.registry.of_login(session_id), 4511)
 
     def force_disconnect(self, connection_id: str) -> int:

@@ -195,7 +195,7 @@ class Rooms:
         if owed is None or owed.audience == audience:
             return
         # Flushing the whole room for one member would let one client set the pace of all.
-        for behind in deliver(owed):
+        for behind in deliver(owed) if owed.publications else ():
             outcome = behind.hold(room, owed.audience, owed.publications)
             if outcome is Outcome.CLOSE:
                 self._close_slow(behind)

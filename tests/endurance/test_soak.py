@@ -1,0 +1,32 @@
+"""Hundreds of clients come and go; the real server then holds exactly what it held before (bar R19, in small)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.support.coming_and_going import cycle
+from tests.support.crowd import Crowd
+from tests.support.house import housing
+from tests.support.population import populate
+
+NOTHING = ("connections", "users", "requests", "outbox_bytes", "unknown", "deadlines", "failures")
+WARM_UP, CYCLES = 40, 300
+
+
+def test_what_came_and_went_leaves_nothing(tmp_path: Path) -> None:
+    """Tasks, files, connections, users, rooms, deadlines and held bytes are back at the baseline."""
+    people = populate(tmp_path, 8, role="admin")
+    with housing(people, tmp_path) as house:
+        list(cycle(house, WARM_UP))
+        # Rooms are kept while somebody may come back to them; in the end none is left.
+        baseline = house.settled(lambda now: now["connections"] == 0) | {"rooms": 0, "paces": 0}
+        assert not any(baseline[name] for name in NOTHING), baseline
+        with Crowd() as crowd:
+            # Somebody who stays must be seen, or the comparison below could not fail.
+            house.guests(crowd, 1)
+            occupied = house.holdings()
+            assert (occupied["connections"], occupied["deadlines"]) == (1, 1)
+            assert len(occupied["files"]) == len(baseline["files"]) + 1
+            list(cycle(house, CYCLES))
+            assert house.metric("tidewire_hub_opened_total") == WARM_UP + CYCLES + 1
+        assert house.settled(lambda now: now == baseline) == baseline
