@@ -40,9 +40,12 @@ def main() -> int:
 
 def run(house: House, cycles: int, seconds: float) -> int:
     """Warm up, note the baseline, come and go, and compare."""
+    sockets = house.holdings()["files"].count("socket")
     for _ in cycle(house, WARM_UP):
         pass
-    baseline = house.settled(lambda now: now["connections"] == now["rooms"] == 0)
+    baseline = house.settled(
+        lambda now: now["connections"] == now["rooms"] == 0 and now["files"].count("socket") == sockets
+    )
     samples: list[tuple[float, float]] = []
     start = time.monotonic()
     for done in cycle(house, cycles, pace_s=seconds / cycles * BATCH):
