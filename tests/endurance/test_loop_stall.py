@@ -28,7 +28,7 @@ def test_a_stall_is_told_with_its_stack_and_disconnects_nobody(tmp_path: Path) -
         crowd.run(lambda: all(guest.heard("reply", id=1) for guest in guests), "answers")
         offset = house.publish("after")
         crowd.run(lambda: all(guest.offsets.get(ROOM) == [offset] for guest in guests), "the message after")
-        assert house.metric("tidewire_event_loop_stalls") >= 1
+        assert house.metric("tidewire_event_loop_stalls_total") >= 1
         assert house.metric("tidewire_event_loop_longest_stall_seconds") >= BLOCK_S
         assert house.metric("tidewire_hub_connections") == len(guests)
         assert house.metric("tidewire_hub_opened_total") == len(guests)

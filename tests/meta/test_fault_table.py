@@ -38,7 +38,8 @@ def logged_events() -> frozenset[str]:
     for module in modules():
         for call in calls(module.tree):
             is_log = isinstance(call.func, ast.Attribute) and name_of(call.func.value).endswith("log")
-            if is_log and name_of(call) in levels and call.args and isinstance(call.args[0], ast.Constant):
+            says = (is_log and name_of(call) in levels) or name_of(call) == "Tally"
+            if says and call.args and isinstance(call.args[0], ast.Constant):
                 found.add(str(call.args[0].value))
     return frozenset(found)
 

@@ -30,7 +30,7 @@ from tidewire.monitoring.admin_namespace import AdminNamespace
 from tidewire.monitoring.feed_monitor import FeedMonitor
 from tidewire.web.socketio_guard import SocketGuard, SocketLimits
 from tidewire.web.socketio_server import HardenedServer, create_socketio
-from tidewire.web.websocket_protocol import set_user_timeout, websocket_options
+from tidewire.web.websocket_protocol import set_socket_limits, websocket_options
 
 ORIGIN = "http://tidewire.test"
 
@@ -235,7 +235,7 @@ class Admin:
 def listening() -> Iterator[socket.socket]:
     """A listening socket on a free port, so that clients can connect before the server has started to accept."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        assert set_user_timeout(listener)
+        assert set_socket_limits(listener)
         yield listener
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.support.admin import listening, serving
 from tests.support.stuck_peer import StuckPeer, client_frame, stuck_peer
-from tidewire.web.websocket_protocol import ABORT_EXTENSION, MAX_FRAGMENTS, set_user_timeout
+from tidewire.web.websocket_protocol import ABORT_EXTENSION, MAX_FRAGMENTS, set_socket_limits
 
 Application = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
@@ -79,13 +79,14 @@ async def test_pings_of_a_peer_that_reads_are_answered() -> None:
         assert not ended.is_set()
 
 
-def test_accepted_sockets_inherit_the_user_timeout() -> None:
-    """Linux hands TCP_USER_TIMEOUT of the listener to every connection."""
+def test_accepted_sockets_inherit_the_limits() -> None:
+    """Linux hands TCP_USER_TIMEOUT and TCP_NOTSENT_LOWAT of the listener to every connection."""
     with listening() as server, socket.create_connection(server.getsockname()), server.accept()[0] as accepted:
         assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 20_000
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == 65_536
 
 
 def test_other_sockets_are_left_alone() -> None:
     """A Unix socket has no such option; the caller is told."""
     with socket.socket(socket.AF_UNIX) as other:
-        assert not set_user_timeout(other)
+        assert not set_socket_limits(other)

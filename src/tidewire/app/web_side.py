@@ -157,6 +157,7 @@ class WebSide:
                 counters=lambda: {
                     **_flat("accounts", self.accounts.statistics()),
                     "http_faults": door.counters.faults,
+                    "event_loop_stalls": self._watch.stalls,
                     "websocket_handshakes": door.counters.websockets,
                 },
                 gauges=self._gauges,
@@ -189,7 +190,7 @@ class WebSide:
             **_flat("admin", self.namespace.statistics()),
             **_flat("monitor", self.monitor.statistics()),
             **_flat("database_pool", self._database.statistics()),
-            **_flat("event_loop", self._watch.statistics()),
+            "event_loop_longest_stall_seconds": self._watch.longest_s,
             "event_loop_tasks": len(asyncio.all_tasks()),
         }
 

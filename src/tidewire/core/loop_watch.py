@@ -37,6 +37,10 @@ class LoopWatch:
     Args:
         stall_s: From when on it is a stall.
         unready_s: Longest stall after which the process still counts as ready.
+
+    Attributes:
+        stalls: How often it stood still since start.
+        longest_s: For how long at most, seconds.
     """
 
     def __init__(self, *, stall_s: float = STALL_S, unready_s: float = UNREADY_S) -> None:
@@ -84,13 +88,10 @@ class LoopWatch:
             raise Unavailable(
                 f"The event loop stood still for more than {self._unready_s:g} s until {since_s:.0f} s ago.",
                 required_action="Find the call in the stack of the log line event_loop_stalled.",
+                will_not="This node will not ask for new clients until it has run well for a while.",
                 code="event_loop_stalled",
             )
         return 0.0
-
-    def statistics(self) -> dict[str, float]:
-        """Return how often it stood still since start, and for how long at most, seconds."""
-        return {"stalls": self.stalls, "longest_stall_seconds": self.longest_s}
 
     def _beat(self) -> None:
         now = time.monotonic()

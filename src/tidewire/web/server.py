@@ -17,7 +17,7 @@ import uvicorn
 
 from tidewire.core.background import background
 from tidewire.core.errors import SettingsError
-from tidewire.web.websocket_protocol import set_user_timeout, websocket_options
+from tidewire.web.websocket_protocol import set_socket_limits, websocket_options
 
 # A browser that is being closed gets this long to read what was written for it.
 GRACE_S = 3
@@ -136,7 +136,7 @@ class WebServer:
             try:
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 listener.setblocking(False)
-                set_user_timeout(listener)
+                set_socket_limits(listener)
                 listener.bind(address[4])
             except BaseException:
                 listener.close()

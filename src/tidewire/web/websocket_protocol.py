@@ -3,7 +3,7 @@
 Measured on the stock protocol: 200 MB of PINGs from a peer that does not read grew the server by 184 MB, and a peer
 that stops reading was never freed, because ``transport.close()`` waits for a buffer that will not drain. Here such a
 peer is aborted, and the application gets an ``abort`` of its own through the ASGI scope.
-Use: ``uvicorn.Config(app, **websocket_options())`` and ``set_user_timeout`` on every listening socket.
+Use: ``uvicorn.Config(app, **websocket_options())`` and ``set_socket_limits`` on every listening socket.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ CLOSE_GRACE_S = 1.0
 MAX_MESSAGE_BYTES = 64 * 1024
 # Unacknowledged bytes for this long end the TCP connection, milliseconds (reliability.md finding 1, section 4).
 USER_TIMEOUT_MS = 20_000
+UNSENT_BYTES = 65_536
 
 
 class HardenedWebSocketProtocol(WebSocketsSansIOProtocol):
@@ -133,16 +134,20 @@ def websocket_options() -> WebSocketOptions:
     return {"ws": HardenedWebSocketProtocol, "ws_max_size": MAX_MESSAGE_BYTES, "ws_per_message_deflate": False}
 
 
-def set_user_timeout(listener: socket.socket, timeout_ms: int = USER_TIMEOUT_MS) -> bool:
-    """Let the kernel end connections of ``listener`` whose bytes stay unacknowledged for ``timeout_ms``.
+def set_socket_limits(listener: socket.socket, timeout_ms: int = USER_TIMEOUT_MS) -> bool:
+    """Let the kernel neither wait long for, nor keep much for, clients of ``listener`` that stop reading.
 
-    Accepted sockets inherit it on Linux (tcp(7), TCP_USER_TIMEOUT).
+    Connections end whose bytes stay unacknowledged for ``timeout_ms``, and at most ``UNSENT_BYTES`` wait unsent in the
+    kernel, so that a reader who stops is noticed by us and not by a buffer of megabytes.
+    Accepted sockets inherit both on Linux (tcp(7): TCP_USER_TIMEOUT, TCP_NOTSENT_LOWAT).
 
     Returns:
-        Whether the platform knows the option; if not, dead peers live until the kernel's own retries end (minutes).
+        Whether the platform knows the options; if not, dead peers live until the kernel's own retries end (minutes).
     """
-    option = getattr(socket, "TCP_USER_TIMEOUT", None)
-    if option is None or listener.family not in (socket.AF_INET, socket.AF_INET6):
+    options = (getattr(socket, "TCP_USER_TIMEOUT", None), getattr(socket, "TCP_NOTSENT_LOWAT", None))
+    if None in options or listener.family not in (socket.AF_INET, socket.AF_INET6):
         return False
-    listener.setsockopt(socket.IPPROTO_TCP, option, timeout_ms)
+    for option, value in zip(options, (timeout_ms, UNSENT_BYTES), strict=True):
+        assert option is not None  # noqa: S101 - looked at above
+        listener.setsockopt(socket.IPPROTO_TCP, option, value)
     return True
