@@ -16,7 +16,8 @@ import subprocess
 import sys
 import time
 
-from bench.hub import ROOT, Child, line, pair
+from bench.hub import ROOT, Child, pair
+from bench.measure import line
 
 KINDS = ("pings", "stalled", "fragments", "messages")
 ATTACKERS = 50

@@ -219,3 +219,8 @@ def _version(name: str) -> str:
 
 def _round(value: float) -> float:
     return round(value) if abs(value) >= 1_000 else round(value, 2)
+
+
+def line(what: str, value: float, unit: str, bar: str = "") -> None:
+    """Print one figure of a benchmark that is not part of ``python -m bench``."""
+    print(f"  {what:<58} {value:>12,.2f} {unit:<12} {bar}")

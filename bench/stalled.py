@@ -18,7 +18,8 @@ from typing import Any
 
 from tests.support.crowd import Crowd
 
-from bench.hub import Child, line, pair
+from bench.hub import Child, pair
+from bench.measure import line
 from bench.soak import MIB, rss_bytes
 
 ROOM = "app:x0"

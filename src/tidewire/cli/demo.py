@@ -29,6 +29,7 @@ from tidewire.core.telemetry import configure_logging
 from tidewire.feed.simulator.listing import list_market
 from tidewire.settings import Settings, load_settings
 from tidewire.store.universes import Universes
+from tidewire.web.footprint import settle
 
 PASSWORD = "tidewire-demo"  # noqa: S105 - printed on purpose; the demo listens on loopback only
 USERS = {"admin": Role.ADMIN, "viewer": Role.USER}
@@ -74,6 +75,7 @@ async def _demo(*, port: int, rate: int, tickers: int, day_seconds: float, data:
         key_file = _write_secret(data / "api-key", api_key)
         platform = Platform(settings, demo=True, data_notice=NOTICE)
         await platform.start()
+        settle()
         try:
             _announce(platform.url, simulator, key_file, as_json)
             await wait_for_end()

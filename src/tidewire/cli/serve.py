@@ -11,6 +11,7 @@ from tidewire.core.errors import SettingsError
 from tidewire.core.telemetry import configure_logging
 from tidewire.settings import Settings, load_settings
 from tidewire.store.migrate import upgrade
+from tidewire.web.footprint import settle
 
 
 def serve(
@@ -62,6 +63,7 @@ def _run(settings: Settings, *, with_feed: bool, with_web: bool) -> None:
 
 async def _serve(platform: Platform) -> None:
     await platform.start()
+    settle()
     try:
         await wait_for_end()
     finally:
