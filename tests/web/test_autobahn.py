@@ -47,7 +47,7 @@ class _Counting(Echo):
 
 class _CountingGateway(EchoGateway):
     def take(self, transport: asyncio.Transport, accepted: Acceptance, loop: asyncio.AbstractEventLoop) -> None:
-        hand_over(transport, accepted.request, accepted.subprotocol, _Counting(loop))
+        hand_over(transport, accepted.key, accepted.subprotocol, _Counting(loop))
 
 
 @pytest.mark.parametrize("breach", [frame(TEXT, b"\xff"), frame(0x3, b""), frame(PING, b"") * 101])
