@@ -22,6 +22,7 @@ import uvloop
 from tests.support.hub_server import RULES, Doorman, make_hub, running
 
 from tidewire.core import protocol
+from tidewire.core.telemetry import configure_logging
 from tidewire.hub.frame import text_frames
 from tidewire.hub.switchboard import HubOptions
 from tidewire.web.footprint import settle
@@ -122,5 +123,7 @@ async def serve_limit() -> None:
 
 
 if __name__ == "__main__":
+    # Standard output is for answers.
+    configure_logging(level="error")
     resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
     uvloop.run(serve_hub() if sys.argv[1] == "hub" else serve_limit())

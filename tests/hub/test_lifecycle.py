@@ -54,13 +54,13 @@ def test_a_session_warns_then_ends() -> None:
 
 
 def test_a_stopped_reader_is_closed_and_a_slow_one_is_not() -> None:
-    """Seven seconds without draining once are the end; draining starts the count again."""
+    """Six seconds without draining once are the end; draining starts the count again."""
     life = _open()
     life.slow(1.0)
     life.quick()
     life.slow(5.0)
-    assert life.tick(11.9, 0.0) == []
-    assert life.tick(12.0, 0.0) == [Due.CLOSE_SLOW]
+    assert life.tick(10.9, 0.0) == []
+    assert life.tick(11.0, 0.0) == [Due.CLOSE_SLOW]
 
 
 def test_a_close_that_is_not_answered_is_cut() -> None:

@@ -21,7 +21,7 @@ AUTHENTICATION_S = 10.0
 HEARTBEAT_S = 25.0
 PONG_S = 10.0
 # A client that has not let its buffer drain once in this time is stopped, not slow (reliability.md bar R4: 10 s).
-STALL_S = 7.0
+STALL_S = 6.0
 WARN_EXPIRY_S = 60.0
 # The peer gets this long to answer a close frame before the TCP connection is cut.
 CLOSE_S = 2.0
