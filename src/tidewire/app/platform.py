@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 
 import structlog
 
-from tidewire.app.database import opened_database
+from tidewire.app.database import opened_storage
 from tidewire.app.feed_side import FeedSide
 from tidewire.app.lines import plan_lines
 from tidewire.app.web_side import WebSide
@@ -72,7 +72,7 @@ class Platform:
 
     async def _start(self) -> None:
         settings = self._settings
-        database = await self._stack.enter_async_context(opened_database(settings.database_url))
+        storage = await self._stack.enter_async_context(opened_storage(settings.database_url, self._clock))
         await self.bus.start()
         self._stack.push_async_callback(self.bus.stop)
         if self._with_web:
@@ -80,7 +80,7 @@ class Platform:
             self.web = WebSide(
                 settings,
                 self.bus,
-                database,
+                storage,
                 self._clock,
                 secret_key=settings.secret_key.get_secret_value(),
                 demo=self._demo,
@@ -90,7 +90,7 @@ class Platform:
             await self.web.start()
             log.info("serving", url=self.url, node=settings.node_name)
         if self._with_feed:
-            self.feed = FeedSide(settings, self.bus, self._clock, await plan_lines(settings, database))
+            self.feed = FeedSide(settings, self.bus, self._clock, await plan_lines(settings, storage.requests))
             self._stack.push_async_callback(self.feed.stop)
             await self.feed.start()
 
