@@ -23,8 +23,8 @@ from tidewire.app.hub_side import HubSide
 from tidewire.bus.base import Bus
 from tidewire.bus.request import Requester
 from tidewire.core.clock import Clock
-from tidewire.core.feed_status import FEED_COMMAND_CHANNEL, FEED_REPLY_PREFIX, FeedCommand, FeedReply
 from tidewire.core.errors import StoreError
+from tidewire.core.feed_status import FEED_COMMAND_CHANNEL, FEED_REPLY_PREFIX, FeedCommand, FeedReply
 from tidewire.core.watched_loop import WatchedLoop
 from tidewire.market.routes import market_router
 from tidewire.monitoring.admin_namespace import AdminNamespace

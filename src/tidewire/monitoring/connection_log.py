@@ -2,8 +2,8 @@
 
 The hub tells of connections that were let in and of those that ended; a loop writes what has gathered. It must not know
 sockets or rooms. Queue: at most ``max_rows`` rows wait; overflow policy: the newest is not recorded, and counted. While
-the database is away rows wait, however long; a batch that an answering database refuses for ``ATTEMPTS`` rounds is given
-up, and counted, or it would hold up all that come after it.
+the database is away rows wait, however long; a batch that an answering database refuses for ``ATTEMPTS`` rounds is
+given up, and counted, or it would hold up all that come after it.
 Source: contract.md section 7, ``websocket_connections``.
 """
 

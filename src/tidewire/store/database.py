@@ -247,7 +247,9 @@ class Database:
         if lease is not None and lease.expired:
             self._counts["expired"] += 1
             return late(error)
-        found = translate(error)
+        # The watch cuts connections in use, too; why, it knows better than the broken connection.
+        refusal = self.health.refusal() if _connection_lost(error) else None
+        found = refusal or translate(error)
         if found.code == "storage_overloaded":
             self._counts["overloaded"] += 1
         if found.code == "storage_read_only" and lease is not None:
