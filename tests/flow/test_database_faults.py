@@ -195,7 +195,7 @@ async def test_a_full_pool_refuses_and_the_rest_goes_on(site: DatabaseSite) -> N
     """A lock on the table of users makes whoever asks wait: all are refused in time, and streaming goes on."""
     async with site.live() as live, connected(site) as locker, locker.transaction():
         await locker.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
-        answers = await asyncio.gather(*(site.get("/api/admin/websocket-status", **stranger()) for _ in range(30)))
+        answers = await site.get_together("/api/admin/websocket-status", [stranger() for _ in range(30)])
         assert {answer.status for answer in answers} == {503}
         codes = {answer.body["code"] for answer in answers}
         assert codes <= {"storage_busy", "storage_overloaded", "storage_timeout"}

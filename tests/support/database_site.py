@@ -123,6 +123,16 @@ class DatabaseSite:
             began = time.monotonic()
             return _answer(await http.get(path, headers={"Accept": "application/json", **headers}), began)
 
+    async def get_together(self, path: str, headers: Sequence[dict[str, str]]) -> list[Answer]:
+        """Ask for a page so often at once, each time as somebody else, with one client: making one takes a while."""
+        async with httpx2.AsyncClient(base_url=self.url, timeout=CEILING_S) as http:
+
+            async def ask(shown: dict[str, str]) -> Answer:
+                began = time.monotonic()
+                return _answer(await http.get(path, headers={"Accept": "application/json", **shown}), began)
+
+            return await asyncio.gather(*(ask(shown) for shown in headers))
+
     async def metric(self, name: str) -> float:
         """Return a metric without labels, by its whole name."""
         async with httpx2.AsyncClient(base_url=self.url, timeout=CEILING_S) as http:
