@@ -208,6 +208,21 @@ async def test_a_full_pool_refuses_and_the_rest_goes_on(site: DatabaseSite) -> N
     assert await site.metric("tidewire_database_pool_requests_in_use") == 0
 
 
+async def test_a_stuck_connection_log_keeps_no_login_waiting(site: DatabaseSite) -> None:
+    """While its table is locked and its connections wait, logins and sessions are served; the rows come later."""
+    async with connected(site) as locker, locker.transaction():
+        await locker.execute("LOCK TABLE websocket_connections IN ACCESS EXCLUSIVE MODE")
+        async with site.live() as live:
+            busy = "tidewire_database_pool_background_in_use"
+            await eventually(lambda: site.metric(busy), lambda in_use: in_use >= 1)
+            for _ in range(5):
+                assert (await site.log_in()).status == 303
+            assert (await site.get("/api/admin/websocket-status", **site.headers)).status == 200
+            await live.flows()
+    query = "SELECT 1 FROM websocket_connections WHERE disconnected_at IS NOT NULL AND connection_id = $1"
+    await eventually(lambda: site.rows(query, live.connection_id), lambda rows: len(rows) == 1)
+
+
 async def test_no_connection_left_on_the_server(site: DatabaseSite) -> None:
     """At max_connections whoever needs a new connection is refused with its own code; it passes by itself."""
     async with site.live() as live, all_connections(site) as one:
