@@ -130,13 +130,14 @@ async def test_a_full_pool_leaks_nothing(url: str) -> None:
 
 async def test_a_slow_job_does_not_keep_a_login_waiting(url: str) -> None:
     """With every background connection busy, requests are answered; the jobs have not ended meanwhile."""
-    requests, background = Database(url, REQUESTS), Database(url, BACKGROUND)
+    requests = Database(url, REQUESTS)
+    background = requests.beside(BACKGROUND)
 
     async def slow() -> None:
         async with background.write() as session:
             await session.execute(text("SELECT pg_sleep(60)"))
 
-    jobs = [asyncio.create_task(slow()) for _ in range(BACKGROUND.connections + 3)]
+    jobs = [asyncio.create_task(slow()) for _ in range(REQUESTS.connections + 3)]
     async with asyncio.timeout(10):
         while background.statistics()["in_use"] < BACKGROUND.connections:  # noqa: ASYNC110 - a pool sets no event
             await asyncio.sleep(0)
