@@ -14,12 +14,13 @@ from collections.abc import Callable, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from bench import admin_cost, bus, hub, ingest, page_load, publish_to_page, status_api
+from bench import admin_cost, bus, hub, ingest, page_load, postgres, publish_to_page, status_api
 from bench.measure import Figure, Result, among_others, machine, wait_for_quiet
 
 BENCHMARKS: dict[str, Callable[[], Result]] = {
     "ingest": ingest.run,
     "bus": bus.run,
+    "postgres": postgres.run,
     "publish_to_page": publish_to_page.run,
     "status_api": status_api.run,
     "page_load": page_load.run,

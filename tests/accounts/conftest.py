@@ -1,16 +1,12 @@
-"""Accounts on a real SQLite file, with a clock moved by hand and a hasher that costs almost nothing."""
+"""Accounts on SQLite and on Postgres, with a clock moved by hand and a hasher that costs almost nothing."""
 
 from __future__ import annotations
-
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from tests.support.accounts import SECRET, cheap_passwords
 from tests.support.clock import HandClock
 from tidewire.accounts.service import Accounts
-from tidewire.store import migrate
 from tidewire.store.database import Database
 
 
@@ -21,14 +17,9 @@ def clock() -> HandClock:
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    """A migrated SQLite file."""
-    url = f"sqlite:///{tmp_path}/tidewire.db"
-    await migrate.upgrade(url)
-    database = Database(url)
-    await database.start()
-    yield database
-    await database.stop()
+def database(both: Database) -> Database:
+    """A migrated database, once per kind."""
+    return both
 
 
 @pytest.fixture

@@ -15,7 +15,15 @@ from tidewire.accounts.keys import derive_key
 from tidewire.accounts.model import Role
 from tidewire.accounts.passwords import Passwords
 from tidewire.accounts.service import Accounts
-from tidewire.core.errors import Conflict, InvalidRequest, NotFound, RateLimited, SettingsError, Unauthenticated
+from tidewire.core.errors import (
+    Conflict,
+    InvalidRequest,
+    NotFound,
+    RateLimited,
+    SettingsError,
+    StoreError,
+    Unauthenticated,
+)
 from tidewire.store.database import Database
 from tidewire.store.users import Users
 
@@ -238,3 +246,14 @@ def test_keys_differ_by_purpose_and_need_a_long_secret() -> None:
         derive_key("too short", "session")
     assert "token_urlsafe" in refused.value.required_action
     assert "too short" not in refused.value.message
+
+
+async def test_an_outage_costs_nobody_an_attempt(accounts: Accounts, database: Database) -> None:
+    """While the database is down no password is compared, so whoever types the right one later is not limited."""
+    database.health.failed(1.0, StoreError("Away."))
+    for _ in range(3 * LoginLimits().per_username):
+        with pytest.raises(StoreError):
+            await log_in(accounts)
+    database.health.answered(2.0)
+    assert await log_in(accounts)
+    assert accounts.statistics()["login_username_refused"] == 0

@@ -112,9 +112,9 @@ async def test_a_key_opens_a_socket_by_header_only(site: Served) -> None:
 
 async def test_the_command_line_reaches_living_sockets(site: Served) -> None:
     """A key revoked, a user disabled and a permission taken by another process are found by the review."""
-    elsewhere = ApiKeys(site.web._database, secret_key="x" * 40, clock=SystemClock())
+    elsewhere = ApiKeys(site.web.storage.requests, secret_key="x" * 40, clock=SystemClock())
     made = await make_key(site, "mod")
-    other = Accounts(site.web._database, secret_key="x" * 40)
+    other = Accounts(site.web.storage.requests, secret_key="x" * 40)
     async with (
         upgraded(site.port, Authorization=f"Bearer {made.key}") as robot,
         site.raw("bob") as bob,
@@ -249,7 +249,7 @@ async def test_presence_is_who_is_inside(site: Served) -> None:
 
 async def test_connections_are_recorded(site: Served) -> None:
     """A row with user, address and path while it lives; its end and code afterwards."""
-    connections = Connections(site.web._database)
+    connections = Connections(site.web.storage.requests)
     async with site.raw("bob", User_Agent="tests/1") as client:
         welcome = await client.expect("connection", status="connected")
         await site.side.log.flush()
@@ -259,7 +259,7 @@ async def test_connections_are_recorded(site: Served) -> None:
         await site.accounts.log_out(site.cookies["bob"])
         assert await client.close_code() == 4512
     await site.platform.stop()
-    database = Database(site.web._database.url.render_as_string(hide_password=False))
+    database = Database(site.web.storage.requests.url.render_as_string(hide_password=False))
     (row,) = await Connections(database).recent()
     await database.stop()
     assert row.close_code == 4512

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import msgspec
 import pytest
@@ -12,7 +11,6 @@ from tests.support.clock import HandClock
 from tidewire.core.errors import StoreError
 from tidewire.hub.registry import ConnectionInfo
 from tidewire.monitoring.connection_log import ATTEMPTS, BATCH, ConnectionLog
-from tidewire.store import migrate
 from tidewire.store.connections import Connections
 from tidewire.store.database import Database
 from tidewire.store.records import ConnectionRecord
@@ -58,6 +56,7 @@ class Flaky(Connections):
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         self.fails: StoreError | None = None
+        self.breaks_after_commit = False
         self.batches: list[tuple[int, int]] = []
 
     async def write(self, opened: Sequence[ConnectionRecord], changed: Sequence[ConnectionRecord]) -> None:
@@ -66,10 +65,12 @@ class Flaky(Connections):
             raise self.fails
         self.batches.append((len(opened), len(changed)))
         await super().write(opened, changed)
+        if self.breaks_after_commit:
+            raise StoreError("Perhaps.", code="outcome_unknown")
 
 
 class Book:
-    """A log on a real SQLite file."""
+    """A log on a real database."""
 
     def __init__(self, table: Flaky, **options: int) -> None:
         self.table = table
@@ -92,13 +93,9 @@ class Book:
 
 
 @pytest.fixture
-async def table(tmp_path: Path) -> AsyncIterator[Flaky]:
-    """The table on a migrated SQLite file."""
-    url = f"sqlite:///{tmp_path}/tidewire.db"
-    await migrate.upgrade(url)
-    database = Database(url)
-    yield Flaky(database)
-    await database.stop()
+def table(both: Database) -> Flaky:
+    """The table, on SQLite and on Postgres."""
+    return Flaky(both)
 
 
 @pytest.fixture
@@ -162,17 +159,54 @@ async def test_a_database_that_is_away_loses_nothing(book: Book) -> None:
 
 
 async def test_a_batch_that_cannot_be_written_is_given_up(book: Book) -> None:
-    """After enough rounds, or when nobody knows whether it was written, the batch is dropped and counted."""
+    """A database that answers and refuses the rows will refuse them for ever: dropped, counted, the next one passes."""
     book.open(1)
-    book.table.fails = StoreError("Broken row.")
+    book.table.fails = StoreError("Broken row.", code="data_invalid")
     for _ in range(ATTEMPTS):
         await book.log.flush()
     assert (book.log.dropped, book.log.statistics()["waiting"]) == (1, 0)
+    book.table.fails = None
     book.living.clear()
     book.open(2)
-    book.table.fails = StoreError("Perhaps.", code="outcome_unknown")
     await book.log.flush()
-    assert (book.log.dropped, book.log.statistics()["waiting"]) == (2, 0)
+    assert set(await book.rows()) == {"c-2"}
+
+
+@pytest.mark.parametrize("code", ["storage_unavailable", "storage_timeout", "storage_overloaded", "outcome_unknown"])
+async def test_an_outage_however_long_drops_nothing(book: Book, code: str) -> None:
+    """Rows wait for the database, in a bounded queue, and are written when it is back."""
+    book.open(1)
+    book.table.fails = StoreError("Away.", code=code)
+    for _ in range(5 * ATTEMPTS):
+        await book.log.flush()
+    book.table.fails = None
+    await book.log.flush()
+    assert set(await book.rows()) == {"c-1"}
+    assert book.log.dropped == 0
+
+
+async def test_a_batch_of_unknown_outcome_is_written_once(book: Book) -> None:
+    """The connection broke during the commit: written again, each row is there once, in its newest state."""
+    book.open(1)
+    book.table.breaks_after_commit = True
+    await book.log.flush()
+    assert set(await book.rows()) == {"c-1"}
+    book.table.breaks_after_commit = False
+    book.open(2)
+    book.close(1)
+    await book.log.flush()
+    rows = await book.rows()
+    assert set(rows) == {"c-1", "c-2"}
+    assert rows["c-1"].disconnected_at is not None
+    assert (book.log.dropped, await book.table.count()) == (0, 2)
+
+
+async def test_an_end_without_the_database_counts_what_is_lost(book: Book) -> None:
+    """The last flush writes what it can; the rest is counted as dropped, not forgotten."""
+    book.open(1)
+    book.table.fails = StoreError("Away.")
+    await book.log.close()
+    assert (book.log.dropped, book.log.statistics()["waiting"]) == (1, 0)
 
 
 async def test_the_queue_is_bounded(table: Flaky) -> None:

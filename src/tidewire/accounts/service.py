@@ -17,7 +17,7 @@ from tidewire.accounts.passwords import Passwords
 from tidewire.accounts.policy import check_password, check_username
 from tidewire.accounts.sessions import LoginSessions, OpenedSession, Revoked, SessionRules, user_of
 from tidewire.core.clock import Clock, SystemClock
-from tidewire.core.errors import InvalidRequest, NotFound, Unauthenticated
+from tidewire.core.errors import InvalidRequest, NotFound, StoreError, Unauthenticated
 from tidewire.store.activity import ActivityLog
 from tidewire.store.database import Database
 from tidewire.store.records import ActivityEntry, JsonValue, UserRecord
@@ -80,7 +80,13 @@ class Accounts:
             StoreError: The database failed.
         """
         await self._guard.admit(username, ip)
-        user = await self._verify(username, password, ip)
+        try:
+            known = await self._look_up(username)
+        except StoreError:
+            # No password was compared: an outage must not use up the attempts of people who type the right one.
+            self._guard.forgive(username, ip)
+            raise
+        user = await self._verify(known, password, ip)
         self._guard.forgive(username, ip)
         if previous_token is not None:
             await self.log_out(previous_token, ip=ip, reason="new_login")
@@ -234,11 +240,13 @@ class Accounts:
                 self.callback_errors += 1
                 log.exception("user_listener_failed", user_id=user.id)
 
-    async def _verify(self, username: str, password: str, ip: str) -> UserRecord:
+    async def _look_up(self, username: str) -> UserRecord | None:
         try:
-            user = await self._users.by_name(check_username(username))
+            return await self._users.by_name(check_username(username))
         except InvalidRequest:
-            user = None
+            return None
+
+    async def _verify(self, user: UserRecord | None, password: str, ip: str) -> UserRecord:
         verdict = await self._passwords.check(password, None if user is None else user.password_hash)
         if user is None or user.disabled or not verdict.matches:
             self.logins_failed += 1

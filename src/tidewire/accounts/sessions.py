@@ -89,6 +89,7 @@ class LoginSessions:
         self.opened = 0
         self.revoked = 0
         self.touched = 0
+        self.touches_failed = 0
         self.callback_errors = 0
 
     async def open(self, user: UserRecord, *, ip: str, user_agent: str, audit: ActivityEntry) -> OpenedSession:
@@ -130,7 +131,11 @@ class LoginSessions:
             # Written before it is awaited, so that parallel requests touch once.
             known.last_seen = now
             self.touched += 1
-            await self._sessions.touch(known.principal.session_id, now)
+            try:
+                await self._sessions.touch(known.principal.session_id, now)
+            except StoreError:
+                # Who it is has been read; only the note of the use is missing, and the next use makes it.
+                self.touches_failed += 1
         return known.principal
 
     async def revoke(self, session_id: str, audit: ActivityEntry | None = None) -> bool:
@@ -186,6 +191,7 @@ class LoginSessions:
             "opened": self.opened,
             "revoked": self.revoked,
             "touched": self.touched,
+            "touches_failed": self.touches_failed,
             "remembered": len(self._known),
             "callback_errors": self.callback_errors,
         }

@@ -23,11 +23,13 @@ from tidewire.accounts.model import Principal, User
 from tidewire.accounts.permissions import effective_permissions
 from tidewire.accounts.service import Accounts
 from tidewire.accounts.tokens import ConnectionTokens
+from tidewire.app.database import Storage
 from tidewire.app.used_tokens import UsedTokens
 from tidewire.bus.base import Bus
 from tidewire.core import protocol
 from tidewire.core.clock import Clock
-from tidewire.core.errors import Unavailable
+from tidewire.core.errors import StoreError, Unavailable
+from tidewire.core.throttle import Throttle
 from tidewire.core.watched_loop import WatchedLoop
 from tidewire.hub.hub import Hub
 from tidewire.hub.room import RoomRules
@@ -38,7 +40,6 @@ from tidewire.monitoring.connection_log import FLUSH_EVERY_S, ConnectionLog
 from tidewire.monitoring.hub_metrics import HubCollector
 from tidewire.settings import Settings
 from tidewire.store.connections import Connections
-from tidewire.store.database import Database
 from tidewire.web.asyncapi import asyncapi_document
 from tidewire.web.gateway import Gateway, connection_cap
 from tidewire.web.handshake import Policy
@@ -86,7 +87,7 @@ class HubSide:
         self,
         settings: Settings,
         bus: Bus,
-        database: Database,
+        storage: Storage,
         accounts: Accounts,
         clock: Clock,
         *,
@@ -95,12 +96,16 @@ class HubSide:
     ) -> None:
         self._accounts = accounts
         self._clock = clock
-        self.keys = ApiKeys(database, secret_key=secret_key, clock=clock)
+        self.keys = ApiKeys(storage.requests, secret_key=secret_key, clock=clock)
         self._used = UsedTokens(bus)
         self.tokens = ConnectionTokens(secret_key, clock, announce=self._used.announce)
-        self.logins = Logins(database, clock, accounts.sessions.rules)
+        self.logins = Logins(storage.requests, clock, accounts.sessions.rules)
+        self._reviewer = Logins(storage.background, clock, accounts.sessions.rules)
         self.log = ConnectionLog(
-            Connections(database), clock, node=settings.node_name, look_up=lambda which: self.hub.connection(which)
+            Connections(storage.background),
+            clock,
+            node=settings.node_name,
+            look_up=lambda which: self.hub.connection(which),
         )
         self.hub = Hub(
             clock=clock,
@@ -126,6 +131,9 @@ class HubSide:
             WatchedLoop("connection-purge", PURGE_EVERY_S, self.log.purge, clock),
         ]
         self._listening: list[Callable[[], None]] = []
+        self._reviewed_at = clock.monotonic()
+        self._untold_reviews = Throttle(every_s=300.0)
+        self.reviews_failed = 0
 
     def routes(self) -> list[APIRouter]:
         """Return the HTTP routes."""
@@ -147,9 +155,12 @@ class HubSide:
                 "http_refused": lambda: self.doorkeeper.refused,
                 "http_oversized": lambda: self.doorkeeper.oversized,
                 "api_published": lambda: self.api.published,
+                "login_reviews_failed": lambda: self.reviews_failed,
+                "api_key_touches_failed": lambda: self.keys.touches_failed,
             },
             groups={
                 "hub": lambda: {"accepting": int(self.hub.accepting)},
+                "login_review": lambda: {"age_seconds": round(self._clock.monotonic() - self._reviewed_at)},
                 "market_rooms": self.feeder.statistics,
                 "connection_log": self.log.statistics,
                 "connection_tokens": self.tokens.statistics,
@@ -200,11 +211,24 @@ class HubSide:
         self.feeder.stop()
         self._used.stop()
         await self.hub.stop()
-        await self.log.flush()
+        await self.log.close()
 
     async def review(self) -> None:
-        """Apply what another process has changed about the logins of living connections. Raises StoreError."""
-        for change in await self.logins.review(self.hub.principals()):
+        """Apply what another process has changed about the logins of living connections.
+
+        While the database cannot say, nobody is cut: not knowing is no reason, and what this process changes is told at
+        once anyway. How long it has not been known is in the metrics; why, the database's own state says.
+        """
+        try:
+            changes = await self._reviewer.review(self.hub.principals())
+        except StoreError as exc:
+            self.reviews_failed += 1
+            told = self._untold_reviews.admit(self._clock.monotonic())
+            if told:
+                log.warning("login_review_failed", failed=told, code=exc.code, message=exc.message)
+            return
+        self._reviewed_at = self._clock.monotonic()
+        for change in changes:
             if change.principal is not None:
                 self.hub.replace_login(change.principal)
             elif change.disabled:

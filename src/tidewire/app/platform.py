@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 
 import structlog
 
-from tidewire.app.database import opened_database
+from tidewire.app.database import opened_storage
 from tidewire.app.feed_side import FeedSide
 from tidewire.app.lines import plan_lines
 from tidewire.app.web_side import WebSide
@@ -76,7 +76,7 @@ class Platform:
         settings = self._settings
         # Stopped last, so that the drain is watched; started last, because importing and migrating block on purpose.
         self._stack.callback(self._watch.stop)
-        database = await self._stack.enter_async_context(opened_database(settings.database_url))
+        storage = await self._stack.enter_async_context(opened_storage(settings.database_url, self._clock))
         await self.bus.start()
         self._stack.push_async_callback(self.bus.stop)
         if self._with_web:
@@ -84,7 +84,7 @@ class Platform:
             self.web = WebSide(
                 settings,
                 self.bus,
-                database,
+                storage,
                 self._clock,
                 self._watch,
                 secret_key=settings.secret_key.get_secret_value(),
@@ -95,7 +95,7 @@ class Platform:
             await self.web.start()
             log.info("serving", url=self.url, node=settings.node_name)
         if self._with_feed:
-            self.feed = FeedSide(settings, self.bus, self._clock, await plan_lines(settings, database))
+            self.feed = FeedSide(settings, self.bus, self._clock, await plan_lines(settings, storage.requests))
             self._stack.push_async_callback(self.feed.stop)
             await self.feed.start()
         self._watch.start()

@@ -11,17 +11,20 @@ from collections.abc import Coroutine, Mapping, MutableMapping
 from typing import Any, Literal
 
 import msgspec
+import structlog
 from starlette.requests import Request
 from starlette.routing import Mount
 
 from tidewire import __version__
 from tidewire.accounts.model import Principal
 from tidewire.accounts.service import Accounts
+from tidewire.app.database import Storage
 from tidewire.app.hub_side import HubSide
 from tidewire.bus.base import Bus
 from tidewire.bus.request import Requester
 from tidewire.core.background import background
 from tidewire.core.clock import Clock
+from tidewire.core.errors import StoreError
 from tidewire.core.feed_status import FEED_COMMAND_CHANNEL, FEED_REPLY_PREFIX, FeedCommand, FeedReply
 from tidewire.core.loop_watch import LoopWatch
 from tidewire.core.watched_loop import WatchedLoop
@@ -31,7 +34,6 @@ from tidewire.monitoring.feed_monitor import FeedMonitor
 from tidewire.monitoring.metrics import StatusCollector, new_registry
 from tidewire.monitoring.routes import monitoring_router
 from tidewire.settings import Settings
-from tidewire.store.database import Database
 from tidewire.store.records import ActivityEntry
 from tidewire.web.health import Insiders, health_router
 from tidewire.web.http import create_http
@@ -41,6 +43,8 @@ from tidewire.web.server import WebServer
 from tidewire.web.session import session_token_from_scope
 from tidewire.web.socketio_server import HardenedServer, create_socketio
 from tidewire.web.templating import Templates
+
+log = structlog.get_logger(__name__)
 
 # The feed answers from memory; past this it is not there, and the page says so.
 ASK_TIMEOUT_S = 5.0
@@ -59,7 +63,7 @@ class WebSide:
         self,
         settings: Settings,
         bus: Bus,
-        database: Database,
+        storage: Storage,
         clock: Clock,
         watch: LoopWatch,
         *,
@@ -70,22 +74,22 @@ class WebSide:
         self._clock = clock
         self._watch = watch
         self._bus = bus
-        self._database = database
-        self.accounts = Accounts(database, secret_key=secret_key, clock=clock)
+        self.storage = storage
+        self.accounts = Accounts(storage.requests, secret_key=secret_key, clock=clock)
         self.monitor = FeedMonitor(bus=bus, clock=clock)
         self._node = settings.node_name
         self._requester = Requester(bus, f"{FEED_REPLY_PREFIX}{self._node}:{secrets.token_hex(4)}")
         self.namespace = AdminNamespace(
             authenticate=self._authenticate, monitor=self.monitor, ask_feed=self._ask_feed, audit=self._audit
         )
-        self._purge = WatchedLoop("purge", PURGE_EVERY_S, self._start_purge, clock)
+        self._purge = WatchedLoop("purge", PURGE_EVERY_S, self._purge_sessions, clock)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._socketio: HardenedServer | None = None
         self._rules: HttpSecurity | None = None
         self.hub_side = HubSide(
             settings,
             bus,
-            database,
+            storage,
             self.accounts,
             clock,
             secret_key=secret_key,
@@ -156,6 +160,7 @@ class WebSide:
                 responses=lambda: door.counters.by_status,
                 counters=lambda: {
                     **_flat("accounts", self.accounts.statistics()),
+                    **_flat("database", self.storage.counters()),
                     "http_faults": door.counters.faults,
                     "event_loop_stalls": self._watch.stalls,
                     "websocket_handshakes": door.counters.websockets,
@@ -165,7 +170,7 @@ class WebSide:
         )
         registry.register(self.hub_side.collector())
         checks = {
-            "database": self._database.ping,
+            "database": self.storage.watch.check,
             "bus": self._bus.ping,
             "hub": self.hub_side.ready,
             "event_loop": self._watch.ready,
@@ -189,7 +194,7 @@ class WebSide:
         return {
             **_flat("admin", self.namespace.statistics()),
             **_flat("monitor", self.monitor.statistics()),
-            **_flat("database_pool", self._database.statistics()),
+            **_flat("database", self.storage.gauges()),
             "event_loop_longest_stall_seconds": self._watch.longest_s,
             "event_loop_tasks": len(asyncio.all_tasks()),
         }
@@ -204,8 +209,11 @@ class WebSide:
     def _session_ended(self, session_id: str) -> None:
         self._keep(self.namespace.end_session(session_id), "end-session")
 
-    def _start_purge(self) -> None:
-        self._keep(self.accounts.purge(), "purge-sessions")
+    async def _purge_sessions(self) -> None:
+        try:
+            await self.accounts.purge()
+        except StoreError as exc:
+            log.warning("session_purge_failed", code=exc.code, will_not="Nothing is lost: the next round deletes more.")
 
     def _keep(self, work: Coroutine[Any, Any, object], name: str) -> None:
         task = background(work, name)

@@ -2,7 +2,8 @@
 
 The hub tells of connections that were let in and of those that ended; a loop writes what has gathered. It must not know
 sockets or rooms. Queue: at most ``max_rows`` rows wait; overflow policy: the newest is not recorded, and counted. While
-the database is away rows wait; a batch that cannot be written for ``ATTEMPTS`` rounds is given up, and counted.
+the database is away rows wait, however long; a batch that an answering database refuses for ``ATTEMPTS`` rounds is
+given up, and counted, or it would hold up all that come after it.
 Source: contract.md section 7, ``websocket_connections``.
 """
 
@@ -27,8 +28,21 @@ FLUSH_EVERY_S = 1.0
 # One transaction; SQLite writes this in about 20 ms.
 BATCH = 500
 MAX_ROWS = 20_000
-# Five minutes of rounds: longer than a restart of a database.
-ATTEMPTS = 300
+# A batch refused so often while the database answers is at fault itself.
+ATTEMPTS = 10
+# Codes that say nothing about the batch: it is tried again until it is written. Writing twice is harmless.
+_AWAY = frozenset(
+    {
+        "storage_unavailable",
+        "storage_timeout",
+        "storage_overloaded",
+        "storage_read_only",
+        "storage_full",
+        "storage_busy",
+        "storage_refused",
+        "outcome_unknown",
+    }
+)
 # How often a living connection's row is brought up to date, so that little is lost if this process dies.
 REFRESH_EVERY_S = 60.0
 KEEP_S = 30 * 86_400.0
@@ -108,6 +122,20 @@ class ConnectionLog:
             self._attempts = 0
             self.written += len(opened) + len(changed)
 
+    async def close(self) -> None:
+        """Write what is left; what cannot be written now is lost, counted and told."""
+        await self.flush()
+        lost = self._waiting()
+        if lost:
+            self.dropped += lost
+            self._opened, self._changed = {}, {}
+            log.error(
+                "connection_log_lost",
+                rows=lost,
+                required_action="Restore the database before the next end, if the record matters.",
+                will_not="Tidewire will not keep a process alive for the record of its connections.",
+            )
+
     async def purge(self) -> None:
         """Delete rows of connections that ended long ago. Raises StoreError."""
         await self._connections.purge(self._clock.time() - KEEP_S)
@@ -138,9 +166,8 @@ class ConnectionLog:
     def _keep(self, opened: Rows, changed: Rows, error: StoreError) -> None:
         """Put a batch back, or give it up."""
         self.failed_batches += 1
-        self._attempts += 1
-        if error.code == "outcome_unknown" or self._attempts >= ATTEMPTS:
-            # Perhaps it was written; writing it again would fail for ever on rows that are there.
+        self._attempts += error.code not in _AWAY
+        if self._attempts >= ATTEMPTS:
             self.dropped += len(opened) + len(changed)
             self._attempts = 0
         else:

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
-from sqlalchemy.engine import CursorResult
+from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from tidewire.store.database import Database
 from tidewire.store.models import User, WebsocketConnection
 from tidewire.store.records import ConnectionRecord
-from tidewire.store.rows import connection_record
+from tidewire.store.rows import affected, connection_record
 
 # Most rows that one read returns, whatever is asked for.
 READ_MAX = 500
+# Rows deleted in one transaction.
+PURGE_STEP = 5_000
 _CHANGING = (
     "session_id",
     "disconnected_at",
@@ -34,7 +37,7 @@ class Connections:
         self._database = database
 
     async def write(self, opened: Sequence[ConnectionRecord], changed: Sequence[ConnectionRecord]) -> None:
-        """Add rows and update others, in one transaction. Raises StoreError.
+        """Add rows and update others, in one transaction. Writing rows twice changes nothing. Raises StoreError.
 
         Args:
             changed: Rows that are there already; of them only what changes in a connection's life is written.
@@ -42,20 +45,26 @@ class Connections:
         # A user who was deleted meanwhile must not cost the whole batch, so the id is looked up as it is written.
         user = select(User.id).where(User.id == bindparam("user")).scalar_subquery()
         table = WebsocketConnection.__table__
-        async with self._database.write() as session:
+        values: dict[str, Any] = {name: bindparam(name) for name in (*_FIXED, *_CHANGING)}
+        # A row that is there already came from a batch whose end nobody saw; it is brought up to date.
+        insert = (sqlite if self._database.kind == "sqlite" else postgresql).insert(WebsocketConnection)
+        adding = insert.values(user_id=user, **values).on_conflict_do_update(
+            index_elements=["connection_id"], set_={name: insert.excluded[name] for name in ("user_id", *_CHANGING)}
+        )
+        changing = (
+            update(WebsocketConnection)
+            .where(table.c.connection_id == bindparam("which"))
+            .values(user_id=user, **{name: bindparam(name) for name in _CHANGING})
+        )
+
+        async def work(session: AsyncSession) -> None:
             connection = await session.connection()
             if opened:
-                values: dict[str, Any] = {name: bindparam(name) for name in (*_FIXED, *_CHANGING)}
-                await connection.execute(
-                    insert(WebsocketConnection).values(user_id=user, **values), [_row(each) for each in opened]
-                )
+                await connection.execute(adding, [_row(each) for each in opened])
             if changed:
-                statement = (
-                    update(WebsocketConnection)
-                    .where(table.c.connection_id == bindparam("which"))
-                    .values(user_id=user, **{name: bindparam(name) for name in _CHANGING})
-                )
-                await connection.execute(statement, [_change(each) for each in changed])
+                await connection.execute(changing, [_change(each) for each in changed])
+
+        await self._database.transact(work)
 
     async def end_orphans(self, node: str) -> int:
         """Note the end of rows that a node left open when it died, at their last sign of life; return how many."""
@@ -65,16 +74,25 @@ class Connections:
             .values(disconnected_at=WebsocketConnection.last_activity)
             .execution_options(synchronize_session=False)
         )
-        async with self._database.write() as session:
-            result = await session.execute(statement)
-            return result.rowcount if isinstance(result, CursorResult) else 0
+        return affected(await self._database.transact(lambda session: session.execute(statement)))
 
     async def purge(self, before: float) -> int:
-        """Delete rows of connections that ended before the given time; return how many. Raises StoreError."""
-        statement = delete(WebsocketConnection).where(WebsocketConnection.disconnected_at < before)
-        async with self._database.write() as session:
-            result = await session.execute(statement)
-            return result.rowcount if isinstance(result, CursorResult) else 0
+        """Delete rows of connections that ended before the given time; return how many. Raises StoreError.
+
+        In steps of PURGE_STEP rows, so that no step comes near the deadline however much there is.
+        """
+        old = select(WebsocketConnection.id).where(WebsocketConnection.disconnected_at < before).limit(PURGE_STEP)
+        statement = (
+            delete(WebsocketConnection)
+            .where(WebsocketConnection.id.in_(old.scalar_subquery()))
+            .execution_options(synchronize_session=False)
+        )
+        deleted = 0
+        while True:
+            step = affected(await self._database.transact(lambda session: session.execute(statement)))
+            deleted += step
+            if step < PURGE_STEP:
+                return deleted
 
     async def recent(self, *, limit: int = 100, user_id: int | None = None) -> list[ConnectionRecord]:
         """Return the connections that began last, newest first. Raises StoreError."""

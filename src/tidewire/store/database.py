@@ -1,47 +1,87 @@
 """The connection to SQL: start, stop, ping, and the two kinds of transaction. It must not know any table.
 
-Pool: ``pool_size`` connections; when all are in use a caller waits ``timeout_s`` and then gets StoreError
-(``storage_overloaded``). Every error of SQLAlchemy, a driver or a socket leaves here as StoreError.
+Each use has a pool of its own (``Bulkhead``); one Database is one use, ``beside`` makes another that shares the state.
+Every error of SQLAlchemy, a driver or a socket leaves here as StoreError, before the bulkhead's deadline has passed;
+a Postgres connection that was not done by then is terminated, so nothing of it can reach the next user of the pool.
 """
 
 from __future__ import annotations
 
+import asyncio
+import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from weakref import WeakSet
 
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from tidewire.store.engine import WRITES, create_engine, ensure_file, is_sqlite, parse_url
-from tidewire.store.failure import FOREIGN, translate, unknown_outcome
+from tidewire.core.errors import StoreError
+from tidewire.store.bulkhead import REQUESTS, Bulkhead
+from tidewire.store.engine import WRITES, create_engine, driver_connection, ensure_file, is_sqlite, parse_url
+from tidewire.store.failure import FOREIGN, collided, late, read_only, translate, unknown_outcome
+from tidewire.store.health import Health
+
+T = TypeVar("T")
+
+# A transaction that collided with another one is tried so often in all. Two that collide once seldom collide again.
+ATTEMPTS = 3
+# A server that does not take a goodbye must not hold up the end.
+STOP_S = 2.0
+# Longest pause before the next try, seconds; it is drawn evenly, so that two victims do not meet again.
+RETRY_PAUSE_S = 0.1
+
+
+@dataclass(slots=True)
+class _Lease:
+    """One transaction's hold on a connection."""
+
+    connection: Any
+    expired: bool = False
+    committing: bool = False
+
+    def expire(self) -> None:
+        """The deadline has passed: end the connection, whatever it is waiting for."""
+        self.expired = True
+        self.connection.terminate()
 
 
 class Database:
-    """A pool of connections to one database.
+    """A pool of connections to one database, for one use.
 
     Args:
         url: ``sqlite:///file`` or ``postgresql://user:password@host/database``.
-        pool_size: Most connections at a time.
-        timeout_s: Deadline for connecting, for a place in the pool and for a lock.
-        statement_timeout_s: Deadline of one statement.
+        bulkhead: How many connections, how long.
+        health: Shared with the other uses of the same database.
 
     Raises:
         SettingsError: The URL is wrong or its driver is missing.
     """
 
-    def __init__(
-        self, url: str, *, pool_size: int = 8, timeout_s: float = 2.0, statement_timeout_s: float = 5.0
-    ) -> None:
+    def __init__(self, url: str, bulkhead: Bulkhead = REQUESTS, health: Health | None = None) -> None:
         self.url = parse_url(url)
-        self._engine = create_engine(
-            self.url, pool_size=pool_size, timeout_s=timeout_s, statement_timeout_s=statement_timeout_s
+        self.bulkhead = bulkhead
+        self.health = health or Health()
+        self._text = url
+        self._engine = create_engine(self.url, bulkhead)
+        # A read is one statement, which needs no BEGIN and ROLLBACK around it: one round trip instead of three.
+        reading = (
+            self._engine if self.kind == "sqlite" else self._engine.execution_options(isolation_level="AUTOCOMMIT")
         )
-        self._readers = async_sessionmaker(self._engine, expire_on_commit=False)
+        self._readers = async_sessionmaker(reading, expire_on_commit=False)
         self._writers = async_sessionmaker(
             self._engine.execution_options(**{WRITES: True}), expire_on_commit=False, autoflush=False
         )
+        self._open: WeakSet[Any] = WeakSet()
+        self._chance = random.Random()  # noqa: S311 - it spreads retries, and guards nothing
+        self._counts = dict.fromkeys(("taken", "overloaded", "expired", "collided", "retried", "refused"), 0)
+        self._waited_s = 0.0
+        if self.kind == "postgres":
+            event.listen(self._engine.sync_engine, "connect", self._connected)
 
     @property
     def kind(self) -> str:
@@ -53,6 +93,10 @@ class Database:
         """The URL with its password masked."""
         return self.url.render_as_string(hide_password=True)
 
+    def beside(self, bulkhead: Bulkhead) -> Database:
+        """Return another use of the same database, with a pool of its own; it is stopped on its own."""
+        return Database(self._text, bulkhead, self.health)
+
     async def start(self) -> None:
         """Connect once, so that a wrong URL ends the start. Raises StoreError."""
         try:
@@ -63,7 +107,18 @@ class Database:
 
     async def stop(self) -> None:
         """Close every connection. Idempotent."""
-        await self._engine.dispose()
+        if self.health.state == "down":
+            self.cut()
+        try:
+            async with asyncio.timeout(STOP_S):
+                await self._engine.dispose()
+        except TimeoutError:
+            self.cut()
+
+    def cut(self) -> None:
+        """End every connection at once: they lead to a server that is not there any more. Those in use get an error."""
+        for connection in list(self._open):
+            connection.terminate()
 
     async def ping(self) -> float:
         """Return the round-trip time in milliseconds. Raises StoreError."""
@@ -72,14 +127,25 @@ class Database:
             await session.execute(text("SELECT 1"))
         return (time.perf_counter() - began) * 1000.0
 
+    async def probe(self) -> float:
+        """Ask, even while the state is down, whether it answers and takes writes; return the time in milliseconds.
+
+        Raises:
+            StoreError: It does not; ``storage_read_only`` if it answers but takes no writes.
+        """
+        began = time.perf_counter()
+        async with self._session(self._readers, admit=False) as session:
+            if self.kind == "sqlite":
+                await session.execute(text("SELECT 1"))
+            elif await session.scalar(text("SELECT current_setting('transaction_read_only')")) == "on":
+                raise read_only()
+        return (time.perf_counter() - began) * 1000.0
+
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
-        """A transaction that only reads. Raises StoreError."""
-        try:
-            async with self._readers() as session:
-                yield session
-        except FOREIGN as exc:
-            raise translate(exc) from exc
+        """A block that only reads; each statement sees the database as it is then. Raises StoreError."""
+        async with self._session(self._readers) as session:
+            yield session
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
@@ -88,22 +154,111 @@ class Database:
         Raises:
             StoreError: ``outcome_unknown`` if the connection broke during the commit, else nothing was stored.
         """
-        committing = False
-        try:
-            async with self._writers() as session:
-                yield session
-                await session.flush()
-                committing = True
-                await session.commit()
-        except FOREIGN as exc:
-            if committing and _connection_lost(exc):
-                raise unknown_outcome(exc) from exc
-            raise translate(exc) from exc
+        async with self._session(self._writers, commit=True) as session:
+            yield session
 
-    def statistics(self) -> dict[str, int]:
-        """Return the pool's counters: connections ``open`` and ``in_use``."""
-        pool = self._engine.pool
-        return {"open": pool.checkedin() + pool.checkedout(), "in_use": pool.checkedout()}  # type: ignore[attr-defined]
+    async def transact(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
+        """Run ``work`` in a write transaction, and again if the database undid it because it collided with another.
+
+        A deadlock's victim (40P01) and a serialization failure (40001) are undone by the server for certain, so that
+        trying again is safe; no other failure is tried again.
+
+        Args:
+            work: May touch nothing but the session it is given, because it may run more than once.
+
+        Raises:
+            StoreError: As ``write``; ``storage_busy`` after ATTEMPTS collisions.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                async with self.write() as session:
+                    return await work(session)
+            except StoreError as exc:
+                if not collided(exc.__cause__):
+                    raise
+                self._counts["collided"] += 1
+                if attempt == ATTEMPTS:
+                    raise
+            self._counts["retried"] += 1
+            await asyncio.sleep(self._chance.random() * RETRY_PAUSE_S * attempt)
+        raise AssertionError("unreachable")  # pragma: no cover - the last attempt returns or raises
+
+    def statistics(self) -> dict[str, float]:
+        """Return the pool's figures.
+
+        ``open`` and ``in_use`` connections, of ``connections_max``; since start: ``taken`` (a connection was handed
+        out), ``waited_seconds`` for it, ``overloaded`` (none was free in time), ``expired`` (terminated at the
+        deadline), ``collided`` and ``retried`` (see ``transact``), ``refused`` (at once, because the database is down).
+        """
+        pool: Any = self._engine.pool
+        return {
+            "open": pool.checkedin() + pool.checkedout(),
+            "in_use": pool.checkedout(),
+            "connections_max": self.bulkhead.connections,
+            "waited_seconds": round(self._waited_s, 6),
+            **self._counts,
+        }
+
+    @asynccontextmanager
+    async def _session(
+        self, maker: async_sessionmaker[AsyncSession], *, commit: bool = False, admit: bool = True
+    ) -> AsyncIterator[AsyncSession]:
+        refusal = self.health.refusal() if admit else None
+        if refusal is not None:
+            self._counts["refused"] += 1
+            raise refusal
+        lease: _Lease | None = None
+        timer: asyncio.TimerHandle | None = None
+        try:
+            async with maker() as session:
+                until = asyncio.get_running_loop().time() + self.bulkhead.deadline_s
+                lease = await self._take(session, until)
+                if lease is not None:
+                    timer = asyncio.get_running_loop().call_at(until, lease.expire)
+                yield session
+                if commit:
+                    await session.flush()
+                    if lease is not None:
+                        lease.committing = True
+                    await session.commit()
+        except FOREIGN as exc:
+            raise self._translate(exc, lease) from exc
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    async def _take(self, session: AsyncSession, until: float) -> _Lease | None:
+        """Give the session its connection; return it if it can be terminated."""
+        began = time.perf_counter()
+        try:
+            if self.kind == "sqlite":
+                await session.connection()
+                return None
+            async with asyncio.timeout_at(until):
+                raw = await (await session.connection()).get_raw_connection()
+            return _Lease(raw.driver_connection)
+        finally:
+            self._counts["taken"] += 1
+            self._waited_s += time.perf_counter() - began
+
+    def _translate(self, error: Exception, lease: _Lease | None) -> StoreError:
+        if lease is not None and lease.committing and (lease.expired or _connection_lost(error)):
+            return unknown_outcome(error)
+        if lease is not None and lease.expired:
+            self._counts["expired"] += 1
+            return late(error)
+        # The watch cuts connections in use, too; why, it knows better than the broken connection.
+        refusal = self.health.refusal() if _connection_lost(error) else None
+        found = refusal or translate(error)
+        if found.code == "storage_overloaded":
+            self._counts["overloaded"] += 1
+        if found.code == "storage_read_only" and lease is not None:
+            # The primary may be elsewhere by now; the next use asks for it anew.
+            lease.connection.terminate()
+        return found
+
+    def _connected(self, connection: Any, _record: Any) -> None:
+        self._open.add(driver_connection(connection))
 
 
 def _connection_lost(error: Exception) -> bool:

@@ -16,11 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, event, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from tidewire.core.errors import SettingsError
+from tidewire.store.bulkhead import Bulkhead
 
+# Waits long for a lock: another process may be migrating.
+MIGRATION = Bulkhead("migration", connections=1, deadline_s=120.0)
+# How long SQLite waits for another writer at most.
+SQLITE_BUSY_S = 10.0
 # Execution option that marks an engine whose transactions write.
 WRITES = "tidewire_writes"
 
@@ -69,41 +74,49 @@ def is_sqlite(url: URL) -> bool:
     return url.get_backend_name() == "sqlite"
 
 
-def create_engine(url: URL, *, pool_size: int, timeout_s: float, statement_timeout_s: float | None) -> AsyncEngine:
+def create_engine(url: URL, bulkhead: Bulkhead | None) -> AsyncEngine:
     """Return an engine that has not connected yet.
 
     Args:
         url: From ``parse_url``.
-        pool_size: Most connections at a time; the next caller waits ``timeout_s``, then gets StoreError.
-        timeout_s: Deadline for a connection, for a place in the pool and for a lock.
-        statement_timeout_s: Deadline of one statement, or None for migrations.
+        bulkhead: Its limits; None for migrations: one connection, and no deadline on a statement, because the
+            migration of a large table may take minutes.
     """
+    limits = bulkhead or MIGRATION
     options: dict[str, Any] = {
-        "pool_size": pool_size,
+        "pool_size": limits.connections,
         "max_overflow": 0,
-        "pool_timeout": timeout_s,
+        "pool_timeout": limits.wait_s,
         # Parameters hold password hashes and token digests; they must not reach a log through an error text.
         "hide_parameters": True,
     }
     if is_sqlite(url):
-        engine = create_async_engine(url, connect_args={"timeout": timeout_s}, **options)
+        engine = create_async_engine(url, connect_args={"timeout": min(limits.deadline_s, SQLITE_BUSY_S)}, **options)
         _prepare_sqlite(engine)
         return engine
-    lock_ms = int((timeout_s if statement_timeout_s is not None else 60.0) * 1000)
     settings = {
-        "application_name": "tidewire",
-        "lock_timeout": str(lock_ms),
-        "idle_in_transaction_session_timeout": "30000",
+        "application_name": f"tidewire {limits.name}",
+        "lock_timeout": str(limits.lock_ms),
+        "idle_in_transaction_session_timeout": str(limits.idle_ms),
     }
-    if statement_timeout_s is not None:
-        settings["statement_timeout"] = str(int(statement_timeout_s * 1000))
-    return create_async_engine(
-        url,
-        connect_args={"timeout": timeout_s, "command_timeout": statement_timeout_s, "server_settings": settings},
-        # A restarted server costs one round trip here instead of one failed request per pooled connection.
-        pool_pre_ping=True,
-        **options,
+    if bulkhead is not None:
+        settings["statement_timeout"] = str(limits.statement_ms)
+    engine = create_async_engine(
+        url, connect_args={"timeout": limits.connect_s, "server_settings": settings}, **options
     )
+    event.listen(engine.sync_engine, "checkout", _refuse_closed)
+    return engine
+
+
+def driver_connection(connection: Any) -> Any:
+    """Return asyncpg's connection inside SQLAlchemy's adapter."""
+    return connection.driver_connection
+
+
+def _refuse_closed(connection: Any, _record: Any, _proxy: Any) -> None:
+    """Replace a connection that has ended while it lay in the pool. Costs no round trip, unlike a ping before use."""
+    if driver_connection(connection).is_closed():
+        raise DisconnectionError
 
 
 def ensure_file(url: URL) -> None:

@@ -17,7 +17,7 @@ _MIGRATE = "Run `tidewire migrate`, then start again."
 _LOOK = "Check that the database is running and that TIDEWIRE_DATABASE_URL is right, then try again."
 _WILL_NOT = "Tidewire will not answer from memory or keep the change for later; nothing was stored."
 
-# SQLSTATE (or its class, two characters) -> code, what happened, what to do.
+# SQLSTATE (or its first two or three characters) -> code, what happened, what to do.
 _STATES: dict[str, tuple[str, str, str]] = {
     "42P01": ("schema_outdated", "A table is missing in the database.", _MIGRATE),
     "42703": ("schema_outdated", "A column is missing in the database.", _MIGRATE),
@@ -36,6 +36,7 @@ _STATES: dict[str, tuple[str, str, str]] = {
         "Raise max_connections or lower the load.",
     ),
     "25006": ("storage_read_only", "The database is read-only.", "Point TIDEWIRE_DATABASE_URL at the primary."),
+    "57P": ("storage_unavailable", "The database is starting or stopping.", "Wait until it has started."),
     "28": ("storage_refused", "The database refused the user or the password.", "Correct TIDEWIRE_DATABASE_URL."),
     "3D000": ("storage_refused", "The named database does not exist.", "Create it, or correct TIDEWIRE_DATABASE_URL."),
 }
@@ -71,6 +72,27 @@ def unknown_outcome(error: BaseException) -> StoreError:
     )
 
 
+def late(error: BaseException) -> StoreError:
+    """Return the StoreError for a transaction whose connection was terminated at the deadline."""
+    return StoreError(
+        f"The database did not answer in time ({type(error).__name__}).",
+        required_action=_LOOK,
+        will_not=_WILL_NOT,
+        code="storage_timeout",
+    )
+
+
+def read_only() -> StoreError:
+    """Return the StoreError for a database that answers but takes no writes."""
+    code, message, action = _STATES["25006"]
+    return StoreError(message, required_action=action, will_not=_WILL_NOT, code=code)
+
+
+def collided(error: BaseException | None) -> bool:
+    """Whether the server undid the transaction because it collided with another one (40001, 40P01)."""
+    return isinstance(error, exc.DBAPIError) and getattr(error.orig, "sqlstate", None) in ("40001", "40P01")
+
+
 def _classify(error: BaseException) -> tuple[str, str, str]:
     if isinstance(error, exc.TimeoutError):
         return "storage_overloaded", "Every database connection is in use.", "Try again in a moment."
@@ -79,11 +101,13 @@ def _classify(error: BaseException) -> tuple[str, str, str]:
     cause: object = error.orig if isinstance(error, exc.DBAPIError) else error
     state = getattr(cause, "sqlstate", None)
     if isinstance(state, str):
-        found = _STATES.get(state) or _STATES.get(state[:2])
+        found = _STATES.get(state) or _STATES.get(state[:3]) or _STATES.get(state[:2])
         if found:
             return found
     text = str(cause).lower()
+    # The adapter's own exception says nothing; the driver's, from which it was raised, does.
+    named = getattr(cause, "__cause__", None) or cause
     for part, found in _SQLITE.items():
         if part in text:
             return found
-    return "storage_unavailable", f"The database failed ({type(cause).__name__}).", _LOOK
+    return "storage_unavailable", f"The database failed ({type(named).__name__}).", _LOOK

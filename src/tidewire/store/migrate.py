@@ -107,8 +107,7 @@ def _present(connection: Connection) -> str | None:
 
 async def _run(url: str, function: Callable[[Connection], T]) -> T:
     parsed = parse_url(url)
-    # One connection, and no deadline on a statement: a migration of a large table may take minutes.
-    engine = create_engine(parsed, pool_size=1, timeout_s=10.0, statement_timeout_s=None)
+    engine = create_engine(parsed, None)
     try:
         ensure_file(parsed)
         async with engine.execution_options(**{WRITES: True}).begin() as connection:

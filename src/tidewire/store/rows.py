@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from sqlalchemy import Result
+from sqlalchemy.engine import CursorResult
+
 from tidewire.store.models import AdminActivityLog, ApiKey, Session, User, WebsocketConnection
 from tidewire.store.records import (
     ActivityEntry,
@@ -11,6 +16,11 @@ from tidewire.store.records import (
     SessionRecord,
     UserRecord,
 )
+
+
+def affected(result: Result[Any]) -> int:
+    """Return how many rows a statement changed."""
+    return result.rowcount if isinstance(result, CursorResult) else 0
 
 
 def user_record(row: User) -> UserRecord:

@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from sqlalchemy import delete, or_, select, update
-from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tidewire.store.activity import insert_activity
 from tidewire.store.database import Database
 from tidewire.store.models import Session, User
 from tidewire.store.records import ActivityEntry, SessionRecord, UserRecord
-from tidewire.store.rows import session_record, user_record
+from tidewire.store.rows import affected, session_record, user_record
 
 
 class Sessions:
@@ -57,8 +56,9 @@ class Sessions:
     async def touch_all(self, session_ids: Collection[str], now: float) -> None:
         """Note that the sessions were used at ``now``; never moves back. Raises StoreError."""
         of_these = Session.id.in_(session_ids)
-        async with self._database.write() as session:
-            await session.execute(update(Session).where(of_these, Session.last_seen < now).values(last_seen=now))
+        statement = update(Session).where(of_these, Session.last_seen < now).values(last_seen=now)
+        # Two nodes that review sockets of the same logins lock the same rows, each in its own order.
+        await self._database.transact(lambda session: session.execute(statement))
 
     async def touch(self, session_id: str, now: float) -> None:
         """Note that the session was used at ``now``; never moves back. Raises StoreError."""
@@ -68,7 +68,8 @@ class Sessions:
 
     async def revoke(self, session_id: str, now: float, audit: ActivityEntry | None = None) -> bool:
         """End one session; False if it was ended already or is unknown. Raises StoreError."""
-        async with self._database.write() as session:
+
+        async def work(session: AsyncSession) -> bool:
             found = await session.scalars(
                 update(Session)
                 .where(Session.id == session_id, Session.revoked_at.is_(None))
@@ -80,11 +81,16 @@ class Sessions:
                 insert_activity(session, audit)
             return ended
 
+        return await self._database.transact(work)
+
     async def revoke_user(self, user_id: int, now: float, audit: ActivityEntry | None = None) -> list[str]:
         """End every session of a user and return their ids. Raises StoreError."""
-        async with self._database.write() as session:
+
+        async def work(session: AsyncSession) -> list[str]:
             insert_activity(session, audit)
             return await revoke_all(session, user_id, now)
+
+        return await self._database.transact(work)
 
     async def of_user(self, user_id: int, now: float) -> list[SessionRecord]:
         """Return the user's sessions that are neither revoked nor past their end at ``now``, newest first."""
@@ -105,9 +111,7 @@ class Sessions:
                 Session.last_seen < idle_before,
             )
         )
-        async with self._database.write() as session:
-            result = await session.execute(statement)
-            return result.rowcount if isinstance(result, CursorResult) else 0
+        return affected(await self._database.transact(lambda session: session.execute(statement)))
 
 
 async def revoke_all(session: AsyncSession, user_id: int, now: float) -> list[str]:

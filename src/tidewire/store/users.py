@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from tidewire.core.errors import Conflict
 from tidewire.store.activity import insert_activity
@@ -100,10 +101,13 @@ class Users:
     ) -> list[str]:
         """Set the hash and end the user's sessions in one transaction; return their ids. Raises StoreError."""
         statement = update(User).where(User.id == user_id).values(password_hash=password_hash, password_changed_at=now)
-        async with self._database.write() as session:
+
+        async def work(session: AsyncSession) -> list[str]:
             await session.execute(statement)
             insert_activity(session, audit)
             return await revoke_all(session, user_id, now)
+
+        return await self._database.transact(work)
 
     async def change(
         self,
@@ -124,8 +128,11 @@ class Users:
             "denials": None if denials is None else sorted(denials),
         }
         changed = {key: value for key, value in values.items() if value is not None}
-        async with self._database.write() as session:
+
+        async def work(session: AsyncSession) -> list[str]:
             if changed:
                 await session.execute(update(User).where(User.id == user_id).values(**changed))
             insert_activity(session, audit)
             return await revoke_all(session, user_id, now) if disabled else []
+
+        return await self._database.transact(work)

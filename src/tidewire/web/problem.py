@@ -6,6 +6,7 @@ Outside, an unexpected error is one generic text with a correlation id; what hap
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -29,6 +30,7 @@ from tidewire.core.errors import (
     Unauthenticated,
     Unavailable,
 )
+from tidewire.core.throttle import Throttle
 from tidewire.web.redirect import login_redirect
 from tidewire.web.templating import Templates
 
@@ -75,6 +77,7 @@ class ErrorAnswers:
 
     def __init__(self, templates: Templates | None) -> None:
         self._templates = templates
+        self._told: dict[str, Throttle] = {}
 
     def answer(self, request: HTTPConnection, error: Exception) -> Response:
         """Return the answer to ``error``; a browser that is not logged in is sent to the login page."""
@@ -100,7 +103,11 @@ class ErrorAnswers:
     async def handle(self, request: Request, error: Exception) -> Response:
         """Answer as FastAPI's exception handler, logging what infrastructure failed."""
         if isinstance(error, (StoreError, BusError)):
-            log.warning("request_failed", code=error.code, message=error.message, cause=repr(error.__cause__))
+            # In an outage every request fails alike: one line per code and while, with the count.
+            told = self._told.setdefault(error.code, Throttle()).admit(time.monotonic())
+            if told:
+                cause = repr(error.__cause__)
+                log.warning("request_failed", code=error.code, message=error.message, cause=cause, failed=told)
         return self.answer(request, error)
 
 
