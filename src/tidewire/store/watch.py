@@ -101,14 +101,16 @@ class Watch:
         if found is None:
             log.info("database_up", after_s=round(wall - since, 3) if since else None)
             return
-        if self.health.state == "down":
-            # They lead to a server that is not there; each would cost somebody a deadline after it is back.
-            for use in self._uses:
-                use.cut()
-        log.error(
-            f"database_{self.health.state}",
-            code=found.code,
-            message=found.message,
-            required_action=found.required_action,
-            will_not="Tidewire will not let in anybody whom it cannot check; open connections go on.",
-        )
+        facts = {
+            "code": found.code,
+            "message": found.message,
+            "required_action": found.required_action,
+            "will_not": "Tidewire will not let in anybody whom it cannot check; open connections go on.",
+        }
+        if self.health.state != "down":
+            log.error("database_degraded", **facts)
+            return
+        log.error("database_down", **facts)
+        # They lead to a server that is not there; each would cost somebody a deadline after it is back.
+        for use in self._uses:
+            use.cut()
