@@ -19,6 +19,10 @@ TEXT, BINARY, CONTINUATION, CLOSE, PING, PONG = 0x1, 0x2, 0x0, 0x8, 0x9, 0xA
 WAIT_S = 5.0
 
 
+# Always the same, so that a test has the same name and sends the same bytes in every run.
+MASK = b"\x37\xfa\x21\x3d"
+
+
 def frame(opcode: int, payload: bytes = b"", *, fin: bool = True, rsv: int = 0, masked: bool = True) -> bytes:
     """Return a client frame (RFC 6455 section 5.2)."""
     head = bytes([(0x80 if fin else 0) | rsv << 4 | opcode])
@@ -31,8 +35,7 @@ def frame(opcode: int, payload: bytes = b"", *, fin: bool = True, rsv: int = 0, 
         head += struct.pack("!BQ", bit | 127, len(payload))
     if not masked:
         return head + payload
-    mask = os.urandom(4)
-    return head + mask + bytes(byte ^ mask[n % 4] for n, byte in enumerate(payload))
+    return head + MASK + bytes(byte ^ MASK[n % 4] for n, byte in enumerate(payload))
 
 
 def upgrade_request(path: str = "/ws", **headers: str) -> bytes:
