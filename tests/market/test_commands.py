@@ -122,7 +122,7 @@ async def test_malformed_commands_are_counted_and_do_nothing(bench: Bench, paylo
     """Bad JSON, missing fields, unknown operations and foreign reply channels change nothing."""
     bench.bus.publish(FEED_COMMAND_CHANNEL, [payload])
     assert (await bench.ask("after", op="pause")).ok
-    assert bench.commands.statistics() == {"done": 1, "failed": 0, "malformed": 1, "waiting": 0}
+    assert bench.commands.statistics() == {"done": 1, "failed": 0, "malformed": 1, "not_ours": 0, "waiting": 0}
     assert len(bench.feed.told) == 1
 
 

@@ -65,7 +65,7 @@ async def test_each_tick_is_one_message_of_the_contract() -> None:
         "connection_id": "connection_1",
     }
     assert listener.messages[1]["symbol"] == "IBM"
-    assert publisher.statistics() == {"published": 2, "dropped": 0, "status_refused": 0}
+    assert publisher.statistics() == {"published": 2, "dropped": 0, "status_refused": 0, "fenced": 0}
 
 
 async def test_a_refusing_bus_is_counted_said_once_and_told_to_the_feed() -> None:

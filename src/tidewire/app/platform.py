@@ -15,9 +15,14 @@ from tidewire.app.feed_side import FeedSide
 from tidewire.app.lines import plan_lines
 from tidewire.app.web_side import WebSide
 from tidewire.bus.base import Bus
+from tidewire.bus.fenced import FencedBus
+from tidewire.bus.lease import LeaseTiming
 from tidewire.bus.memory import MemoryBus
 from tidewire.bus.redis import RedisBus
+from tidewire.bus.redis_lease import RedisLease
 from tidewire.core.clock import SystemClock
+from tidewire.core.feed_status import FEED_STATUS_CHANNEL
+from tidewire.core.market import TICK_CHANNEL
 from tidewire.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -46,7 +51,7 @@ class Platform:
         self._demo, self._data_notice = demo, data_notice
         self._clock = SystemClock()
         self._stack = AsyncExitStack()
-        self.bus: Bus = _bus(settings, self._clock)
+        self.bus = FencedBus(_bus(settings, self._clock), (TICK_CHANNEL, FEED_STATUS_CHANNEL), self._clock)
         self.feed: FeedSide | None = None
         self.web: WebSide | None = None
 
@@ -75,6 +80,8 @@ class Platform:
         database = await self._stack.enter_async_context(opened_database(settings.database_url))
         await self.bus.start()
         self._stack.push_async_callback(self.bus.stop)
+        if settings.redis_url is not None:
+            self.bus.gate.raise_to(await _last_fence(settings.redis_url))
         if self._with_web:
             assert settings.secret_key is not None  # noqa: S101 - load_settings demands it outside the demo
             self.web = WebSide(
@@ -93,6 +100,15 @@ class Platform:
             self.feed = FeedSide(settings, self.bus, self._clock, await plan_lines(settings, database))
             self._stack.push_async_callback(self.feed.stop)
             await self.feed.start()
+
+
+async def _last_fence(url: str) -> int:
+    """Return the number of the newest feed, so that a process that has just begun does not believe an older one."""
+    lease = RedisLease(url, "", ttl_s=LeaseTiming().ttl_s)
+    try:
+        return (await lease.look()).fence
+    finally:
+        await lease.close()
 
 
 def _bus(settings: Settings, clock: SystemClock) -> Bus:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Mapping, MutableMapping
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from starlette.requests import Request
@@ -18,10 +18,17 @@ from tidewire import __version__
 from tidewire.accounts.model import Principal
 from tidewire.accounts.service import Accounts
 from tidewire.app.hub_side import HubSide
-from tidewire.bus.base import Bus
+from tidewire.bus.fenced import FencedBus
 from tidewire.bus.request import Requester
 from tidewire.core.clock import Clock
-from tidewire.core.feed_status import FEED_COMMAND_CHANNEL, FEED_REPLY_PREFIX, FeedCommand, FeedReply
+from tidewire.core.errors import Unavailable
+from tidewire.core.feed_status import (
+    FEED_COMMAND_CHANNEL,
+    FEED_REPLY_PREFIX,
+    FeedCommand,
+    FeedOperation,
+    FeedReply,
+)
 from tidewire.core.watched_loop import WatchedLoop
 from tidewire.market.routes import market_router
 from tidewire.monitoring.admin_namespace import AdminNamespace
@@ -56,7 +63,7 @@ class WebSide:
     def __init__(
         self,
         settings: Settings,
-        bus: Bus,
+        bus: FencedBus,
         database: Database,
         clock: Clock,
         *,
@@ -152,6 +159,7 @@ class WebSide:
                 responses=lambda: door.counters.by_status,
                 counters=lambda: {
                     **_flat("accounts", self.accounts.statistics()),
+                    "feed_fenced": self._bus.gate.refused,
                     "http_faults": door.counters.faults,
                     "websocket_handshakes": door.counters.websockets,
                 },
@@ -203,7 +211,7 @@ class WebSide:
 
     async def _ask_feed(
         self,
-        op: Literal["pause", "resume", "inspect"],
+        op: FeedOperation,
         *,
         by: str,
         reason: str = "",
@@ -211,6 +219,14 @@ class WebSide:
         frame: int = 0,
         symbol: str = "",
     ) -> FeedReply:
+        report = self.monitor.report()
+        if report.feed is None or report.silent_since is not None:
+            raise Unavailable(
+                "No feed is running: none has reported, or it has fallen silent.",
+                required_action="Start `tidewire feed`, or look at its log and at the bus; then try again.",
+                will_not="Nothing was sent; Tidewire will not do it later.",
+                code="feed_absent",
+            )
         command = FeedCommand(
             id=secrets.token_hex(8),
             reply_to=self._requester.reply_channel,
@@ -220,6 +236,7 @@ class WebSide:
             connection_id=connection_id,
             frame=frame,
             symbol=symbol,
+            fence=report.feed.fence,
         )
         answer = await self._requester.ask(
             FEED_COMMAND_CHANNEL, command.id, msgspec.json.encode(command), timeout_s=ASK_TIMEOUT_S
