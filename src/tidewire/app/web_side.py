@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import socket
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import msgspec
+from prometheus_client import CollectorRegistry
 from starlette.requests import Request
 from starlette.routing import Mount
 
@@ -33,12 +35,12 @@ from tidewire.core.watched_loop import WatchedLoop
 from tidewire.market.routes import market_router
 from tidewire.monitoring.admin_namespace import AdminNamespace
 from tidewire.monitoring.feed_monitor import FeedMonitor
-from tidewire.monitoring.metrics import StatusCollector, new_registry
+from tidewire.monitoring.metrics import NodeCollector, StatusCollector, new_registry
 from tidewire.monitoring.routes import monitoring_router
 from tidewire.settings import Settings
 from tidewire.store.database import Database
 from tidewire.store.records import ActivityEntry
-from tidewire.web.health import Insiders, health_router
+from tidewire.web.health import Check, Insiders, health_router
 from tidewire.web.http import create_http
 from tidewire.web.pages import PageSettings, pages_router, static_mount
 from tidewire.web.security import HttpSecurity
@@ -58,6 +60,7 @@ class WebSide:
     Args:
         secret_key: Signs form tokens and keys session digests.
         demo, data_notice: What the pages say about themselves and their data.
+        listener: A bound socket of a port that other processes serve too; without one the port is our own.
     """
 
     def __init__(
@@ -70,7 +73,9 @@ class WebSide:
         secret_key: str,
         demo: bool,
         data_notice: str | None,
+        listener: socket.socket | None = None,
     ) -> None:
+        self._shares_port = listener is not None
         self._clock = clock
         self._bus = bus
         self._database = database
@@ -82,6 +87,8 @@ class WebSide:
             authenticate=self._authenticate, monitor=self.monitor, ask_feed=self._ask_feed, audit=self._audit
         )
         self._purge = WatchedLoop("purge", PURGE_EVERY_S, self._start_purge, clock)
+        self.registry: CollectorRegistry | None = None
+        self.checks: Mapping[str, Check] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._socketio: HardenedServer | None = None
         self._rules: HttpSecurity | None = None
@@ -102,6 +109,7 @@ class WebSide:
             trusted_proxies=settings.trusted_proxies,
             websocket_protocol=self.hub_side.gateway.protocol_class(),
             http_protocol=self.hub_side.doorkeeper.protocol_class(),
+            listener=listener,
         )
         self._settings = settings
         self._secret_key = secret_key
@@ -125,6 +133,9 @@ class WebSide:
             # The port was not to be had, so nothing else has been started.
             await self.server.stop()
             return
+        if self._shares_port:
+            # On a port of our own newcomers are told that we end; on a shared one somebody else takes them.
+            self.server.stop_accepting()
         await self.hub_side.drain()
         await self._socketio.shutdown()
         await self.server.stop()
@@ -152,7 +163,7 @@ class WebSide:
         self._socketio, sockets = create_socketio(rules.origin_allowed, clock=self._clock)
         self._socketio.register_namespace(self.namespace)
         token = settings.metrics_token.get_secret_value() if settings.metrics_token else None
-        registry = new_registry(
+        registry = self.registry = new_registry(
             StatusCollector(
                 feed=lambda: self.monitor.report().feed,
                 bus=self._bus.status,
@@ -167,7 +178,8 @@ class WebSide:
             )
         )
         registry.register(self.hub_side.collector())
-        checks = {"database": self._database.ping, "bus": self._bus.ping, "hub": self.hub_side.ready}
+        registry.register(NodeCollector(self._node))
+        checks = self.checks = {"database": self._database.ping, "bus": self._bus.ping, "hub": self.hub_side.ready}
 
         def csrf_token(request: Request) -> str:
             return door.csrf.token(request.state.principal.session_id)
