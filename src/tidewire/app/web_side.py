@@ -84,7 +84,7 @@ class WebSide:
         self._node = settings.node_name
         self._requester = Requester(bus, f"{FEED_REPLY_PREFIX}{self._node}:{secrets.token_hex(4)}")
         self.namespace = AdminNamespace(
-            authenticate=self._authenticate, monitor=self.monitor, ask_feed=self._ask_feed, audit=self._audit
+            authenticate=self._authenticate, monitor=self.monitor, ask_feed=self.ask_feed, audit=self._audit
         )
         self._purge = WatchedLoop("purge", PURGE_EVERY_S, self._start_purge, clock)
         self.registry: CollectorRegistry | None = None
@@ -221,7 +221,7 @@ class WebSide:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _ask_feed(
+    async def ask_feed(
         self,
         op: FeedOperation,
         *,
@@ -231,6 +231,7 @@ class WebSide:
         frame: int = 0,
         symbol: str = "",
     ) -> FeedReply:
+        """Send a command to the feed that leads; return its reply. Raises Unavailable or BusError if there is none."""
         report = self.monitor.report()
         if report.feed is None or report.silent_since is not None:
             raise Unavailable(
