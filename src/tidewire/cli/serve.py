@@ -57,11 +57,11 @@ def feed(as_json: bool = typer.Option(False, "--json", help="Announce as one JSO
 
 
 def worker(
-    role: str = typer.Option(...),
-    name: str = typer.Option(...),
-    number: int = typer.Option(...),
-    control_fd: int = typer.Option(...),
-    listen_fd: int | None = typer.Option(None),
+    role: str = typer.Option(..., help="web or feed."),
+    name: str = typer.Option(..., help="Name of this process, on pages and in logs."),
+    number: int = typer.Option(..., help="Its place; added to TIDEWIRE_METRICS_PORT."),
+    control_fd: int = typer.Option(..., help="Descriptor of the line to the parent."),
+    listen_fd: int | None = typer.Option(None, help="Descriptor of the shared port's socket (web)."),
 ) -> None:
     """Be one of the processes of `serve --workers`; started by it alone."""
     settings = load_settings(node_name=name)
