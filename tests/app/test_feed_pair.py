@@ -56,6 +56,8 @@ def feed(name: str, folder: Path, redis_url: str, venue: dict[str, Any]) -> Iter
         USE_MASSIVE_API="true",
         MASSIVE_API_KEY=KEY,
         TIDEWIRE_FEED_URL=venue["url"],
+        # One that the market lists; a line with another waits for an acknowledgement that never comes.
+        WEBSOCKET_CONNECTION_2_SYMBOLS="IBM",
         TIDEWIRE_REDIS_URL=redis_url,
         TIDEWIRE_NODE_NAME=name,
     )
@@ -116,7 +118,7 @@ async def test_a_frozen_leader_is_replaced_and_is_not_heard_again(
             before = await until(site, led_by("first", "second"))
             await until(site, lambda status: status["standby"][0]["reason"].startswith("first"))
             assert await code_of(site, "reconnect", connection_id="connection_1") == "ok"
-            assert await code_of(site, "move", symbol="TSLA", connection_id="connection_1") == "ok"
+            assert await code_of(site, "move", symbol="IBM", connection_id="connection_1") == "ok"
             assert await code_of(site, "reconnect", connection_id="connection_7") == "not_found"
             await until(site, led_by("first", "second"))
 
@@ -168,6 +170,19 @@ async def test_a_killed_leader_is_replaced_and_a_pause_outlives_it(
             assert evictions(venue) == 0
             assert first.stop() == 0
             assert (await BareClient(valkey.port).command("EXISTS", "tidewire:{feed}:lease")) == b":0"
+
+
+async def test_a_process_that_begins_late_knows_the_newest_leader(tmp_path: Path, valkey: ValkeyProcess) -> None:
+    """It reads the last number at its start: a replaced feed is not believed even if it is the first to be heard."""
+    bare = BareClient(valkey.port)
+    await bare.command("SET", "tidewire:{feed}:fence", "9")
+    async with served(tmp_path, redis_url=valkey.url) as site:
+        taken = Inbox()
+        await site.platform.bus.subscribe(TICK_CHANNEL, taken.receive).ready()
+        tick = b'{"type":"market_tick","symbol":"AAPL","price":1,"volume":1,"timestamp":1.7e9,"source":"massive"'
+        for fence in (8, 9, 0):
+            await bare.command("PUBLISH", TICK_CHANNEL, tick + tail_of(fence))
+        assert await taken.wait(2) == [tick + tail_of(9), tick + tail_of(0)]
 
 
 async def until_heard_pause(site: Served) -> None:

@@ -17,11 +17,14 @@ from typing import Any
 
 import pytest
 import websockets
+from structlog.testing import capture_logs
 
-from tests.support.command import Service, children_of, is_running, run_command, wait_until_gone
+from tests.support.command import Service, children_of, environment, is_running, run_command, wait_until_gone
 from tests.support.served import settings
 from tests.support.valkey import ValkeyProcess, valkey
 from tidewire.app.ports import SharedPort
+from tidewire.app.supervisor import Supervisor
+from tidewire.core.clock import SystemClock
 from tidewire.core.errors import SettingsError
 
 __all__ = ["valkey"]
@@ -119,7 +122,7 @@ async def wait_for_status(one: websockets.ClientConnection, status: str) -> None
 
 
 async def test_a_killed_worker_comes_back_and_all_are_drained_at_the_end(crew: Crew) -> None:
-    """Sockets spread over both; SIGKILL costs one worker's only, it is back at once; SIGTERM closes all with 4000."""
+    """SIGKILL costs one worker's sockets, it is back at once; three in a row are a loop; SIGTERM closes with 4000."""
     assert [worker["name"] for worker in crew.said["workers"]] == ["node-1", "node-2", "node-feed"]
     sockets = await crew.open(SOCKETS)
     shares = [int(crew.metric("tidewire_hub_connections", place)[""]) for place in (0, 1)]
@@ -130,14 +133,20 @@ async def test_a_killed_worker_comes_back_and_all_are_drained_at_the_end(crew: C
         {'{node="node-1"}': 1.0},
         {'{node="node-feed"}': 1.0},
     ]
-    os.kill(crew.children[0], signal.SIGKILL)
+    for times in (1, 2, 3):
+        os.kill(await asyncio.to_thread(crew.ready_again, "node-1", times), signal.SIGKILL)
     ended = crew.service.logged("worker_ended")
     assert (ended["worker"], ended["cause"]) == ("node-1", "killed by SIGKILL")
-    await asyncio.to_thread(crew.ready_again, "node-1", 2)
-    assert crew.metric("tidewire_worker_restarts_total")['{role="web",worker="node-1"}'] == 1.0
-    left = [one for one in sockets if one.state is websockets.protocol.State.OPEN]
-    assert len(left) == shares[1]
-    left += await crew.open(10)
+    loop = await asyncio.to_thread(crew.service.logged, "worker_crash_loop")
+    assert (loop["worker"], loop["ends"]) == ("node-1", ["killed by SIGKILL"] * 3)
+    # Its place is closed until it is back: whoever comes now gets in at once.
+    left = await crew.open(10)
+    await asyncio.to_thread(crew.ready_again, "node-1", 4)
+    assert crew.metric("tidewire_worker_restarts_total")['{role="web",worker="node-1"}'] == 3.0
+    assert crew.metric("tidewire_worker_crash_loop")['{role="web",worker="node-1"}'] == 1.0
+    survivors = [one for one in sockets if one.state is websockets.protocol.State.OPEN]
+    assert len(survivors) == shares[1]
+    left += survivors
     stopping = asyncio.create_task(asyncio.to_thread(crew.service.stop))
     assert Counter([await code_of(one) for one in left]) == {4000: shares[1] + 10}
     assert await stopping == 0
@@ -145,8 +154,8 @@ async def test_a_killed_worker_comes_back_and_all_are_drained_at_the_end(crew: C
     assert not [line for line in crew.service.log() if line["event"] == "worker_killed"]
 
 
-async def test_a_rolling_restart_refuses_nobody(crew: Crew) -> None:
-    """SIGHUP: each worker is replaced by one that was ready before; every client is told 4000 and gets in again."""
+async def test_a_rolling_restart_refuses_nobody_and_a_second_signal_ends_at_once(crew: Crew) -> None:
+    """SIGHUP: each is replaced by one that is ready, clients get 4000 and in again. SIGTERM twice: 143, nobody left."""
     sockets = await crew.open(SOCKETS)
     codes = [asyncio.create_task(code_of(one)) for one in sockets]
     crew.service.process.send_signal(signal.SIGHUP)
@@ -162,40 +171,28 @@ async def test_a_rolling_restart_refuses_nobody(crew: Crew) -> None:
     assert opened > 0
     assert Counter(await asyncio.gather(*codes)) == {4000: SOCKETS}
     assert not any(is_running(pid) for pid in crew.children)
-    assert len(children_of(crew.service.pid)) == 3
+    children = children_of(crew.service.pid)
+    assert len(children) == 3
     lines = [line["event"] for line in crew.service.log()]
     assert "worker_ended" not in lines
     assert lines.count("worker_ready") == 6
-    assert crew.service.stop() == 0
 
-
-async def test_a_second_signal_ends_everything_at_once(crew: Crew) -> None:
-    """SIGTERM, a drain that takes its time, SIGTERM: logged, exit code 143, nobody left."""
     sockets = await crew.open(SOCKETS)
     crew.service.process.send_signal(signal.SIGTERM)
     await wait_for_status(sockets[0], "draining")
     crew.service.process.send_signal(signal.SIGTERM)
     assert await asyncio.to_thread(crew.service.wait) == 143
-    for pid in crew.children:
+    for pid in children:
         await asyncio.to_thread(wait_until_gone, pid)
     assert any("second signal" in line["event"] for line in crew.service.log())
 
 
-async def test_a_crash_loop_is_shown_and_a_killed_parent_leaves_nobody(crew: Crew) -> None:
-    """A worker that ends three times in a row is told as a loop and comes back still; orphans end by themselves."""
-    for times in (1, 2, 3):
-        pid = await asyncio.to_thread(crew.ready_again, "node-2", times)
-        os.kill(pid, signal.SIGKILL)
-    loop = await asyncio.to_thread(crew.service.logged, "worker_crash_loop")
-    assert (loop["worker"], loop["ends"]) == ("node-2", ["killed by SIGKILL"] * 3)
-    await crew.open(10)
-    await asyncio.to_thread(crew.ready_again, "node-2", 4)
-    assert crew.metric("tidewire_worker_crash_loop")['{role="web",worker="node-2"}'] == 1.0
-    living = children_of(crew.service.pid)
-    assert len(living) == 3
+async def test_a_killed_parent_leaves_nobody(crew: Crew) -> None:
+    """SIGKILL of the supervisor: its children drain their clients and end by themselves."""
+    sockets = await crew.open(10)
     crew.service.process.kill()
-    crew.service.process.wait()
-    for pid in living:
+    assert {await code_of(one) for one in sockets} == {4000}
+    for pid in crew.children:
         await asyncio.to_thread(wait_until_gone, pid)
 
 
@@ -208,6 +205,30 @@ def test_what_cannot_start_ends_with_a_reason(tmp_path: Path, valkey: ValkeyProc
     assert "universe import" in done.stderr
     assert "ended (exit code 1) before it was ready" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+async def test_a_frozen_worker_is_replaced(
+    tmp_path: Path, valkey: ValkeyProcess, port: SharedPort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that is stopped (SIGSTOP) and holds its sockets for nothing is killed, told and started again."""
+    for key, value in environment(settings(tmp_path, TIDEWIRE_REDIS_URL=valkey.url)).items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.chdir(tmp_path)
+    clock = SystemClock()
+    supervisor = Supervisor(node="n", workers=1, with_feed=False, port=port, clock=clock, frozen_s=3.0)
+    with capture_logs() as logs:
+        try:
+            await supervisor.start()
+            (frozen,) = supervisor.facts()
+            os.kill(frozen["pid"], signal.SIGSTOP)
+            async with asyncio.timeout(CEILING_S):
+                while (now := supervisor.facts()[0])["restarts"] == 0 or now["state"] != "ready":  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+            assert now["ends"] == ["killed by SIGKILL"]
+        finally:
+            assert await supervisor.stop() == 0
+    assert [line["pid"] for line in logs if line["event"] == "worker_frozen"] == [frozen["pid"]]
+    assert supervisor.facts()[0]["state"] == "stopped"
 
 
 @pytest.fixture

@@ -254,6 +254,9 @@ def test_who_leads_and_who_waits_is_shown() -> None:
     assert before.status().standby == [waits]
     assert view.report(now=NOW, mono=5.1).status().standby == []
     assert before.signature() != view.report(now=NOW, mono=5.1).signature()
+    view.receive_standby(msgspec.json.encode(waits), now=NOW, mono=4.0)
+    view.receive_status(msgspec.json.encode(msgspec.structs.replace(leader, node="two", fence=8)), now=NOW, mono=4.0)
+    assert view.report(now=NOW, mono=4.0).status().standby == []
     for bad in (b"", b"[]", b"{}", b'{"node":' + b"[" * 2000, b" " * 5000):
         view.receive_standby(bad, now=NOW, mono=5.0)
     assert view.statistics()["malformed"] == 5

@@ -56,9 +56,20 @@ class Supervisor:
         workers: How many web workers.
         with_feed: Whether one more child runs the feed.
         port: The shared port; claimed already.
+        frozen_s: How long a child may be silent.
     """
 
-    def __init__(self, *, node: str, workers: int, with_feed: bool, port: SharedPort, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        node: str,
+        workers: int,
+        with_feed: bool,
+        port: SharedPort,
+        clock: Clock,
+        frozen_s: float = FROZEN_S,
+    ) -> None:
+        self._frozen_s = frozen_s
         self._port = port
         self._clock = clock
         self._web = [Place(Slot(f"{node}-{n}", "web", n)) for n in range(1, workers + 1)]
@@ -256,7 +267,7 @@ class Supervisor:
             now = self._clock.monotonic()
             for place in self.places:
                 silent_s = now - place.heard_at
-                if place.slot.state is SlotState.READY and place.child is not None and silent_s > FROZEN_S:
+                if place.slot.state is SlotState.READY and place.child is not None and silent_s > self._frozen_s:
                     log.error("worker_frozen", worker=place.slot.name, pid=place.child.pid, silent_s=round(silent_s, 1))
                     place.child.send(signal.SIGKILL)
                     place.heard_at = now

@@ -104,6 +104,8 @@ class FeedView:
             self.errors.count(payload, str(exc), now)
             return
         self._feed = status
+        # Who leads does not wait any more; what it said a moment ago would show it twice.
+        self._standby.pop(status.node, None)
         self._heard_at = now
         self._heard_mono = mono
         self._lanes = {line: self._lanes.get(line) or Lane() for line in status.connections}
