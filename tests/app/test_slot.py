@@ -26,12 +26,13 @@ def test_an_accident_is_no_loop_and_a_loop_waits_longer_and_longer() -> None:
     assert failing(slot, 8)[-1] == RESTART_CAP_S
     assert (slot.state, slot.is_looping, slot.restarts) == (SlotState.LOOPING, True, 9)
     slot.launched(0.0)
+    # A process that is still starting is not well yet, however long that takes.
     slot.well(0.0)
-    slot.ready(0.0)
+    slot.ready(20.0)
     for second in range(int(WELL_AFTER_S)):
-        slot.well(float(second))
+        slot.well(20.0 + second)
     assert slot.is_looping
-    slot.well(WELL_AFTER_S)
+    slot.well(20.0 + WELL_AFTER_S)
     assert not slot.is_looping
     assert failing(slot, 1) == [0.5]
 

@@ -141,6 +141,7 @@ async def test_a_killed_worker_comes_back_and_all_are_drained_at_the_end(crew: C
     assert (loop["worker"], loop["ends"]) == ("node-1", ["killed by SIGKILL"] * 3)
     # Its place is closed until it is back: whoever comes now gets in at once.
     left = await crew.open(10)
+    assert crew.metric("tidewire_hub_connections", 1) == {"": shares[1] + 10}
     await asyncio.to_thread(crew.ready_again, "node-1", 4)
     assert crew.metric("tidewire_worker_restarts_total")['{role="web",worker="node-1"}'] == 3.0
     assert crew.metric("tidewire_worker_crash_loop")['{role="web",worker="node-1"}'] == 1.0

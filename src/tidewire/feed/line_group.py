@@ -243,8 +243,7 @@ class LineGroup:
 
     async def _restart(self, line: FeedLine) -> None:
         await line.stop("disconnected")
-        if self._running and self._pause is None:
-            line.start()
+        line.start()
 
     def _unassigned(self) -> int:
         """Return how many ticks nobody owned; sources that can meet them say so."""
@@ -288,7 +287,7 @@ class LineGroup:
         watcher, self._watcher = self._watcher, None
         if watcher is not None:
             watcher.cancel()
-        # A line that is being started anew sees that it must not, and leaves nothing running.
+        # A line that is being started anew is stopped after that, so that it does not come back behind our back.
         await asyncio.gather(*self._restarts.values(), return_exceptions=True)
         stops = (line.stop(state) for line in self._lines.values())
         await asyncio.gather(*stops, *([watcher] if watcher else []), return_exceptions=True)
