@@ -15,9 +15,10 @@ import pytest
 
 from tests.support.bus import Inbox
 from tests.support.command import Service
-from tests.support.platform import Served, served
+from tests.support.platform import Served, served, settings_for
 from tests.support.served import settings
 from tests.support.valkey import BareClient, ValkeyProcess, valkey
+from tidewire.app.platform import Platform
 from tidewire.core.errors import TidewireError
 from tidewire.core.fence import fence_of, tail_of
 from tidewire.core.market import TICK_CHANNEL
@@ -170,6 +171,25 @@ async def test_a_killed_leader_is_replaced_and_a_pause_outlives_it(
             assert evictions(venue) == 0
             assert first.stop() == 0
             assert (await BareClient(valkey.port).command("EXISTS", "tidewire:{feed}:lease")) == b":0"
+
+
+async def test_who_loses_the_lease_ends_every_line(tmp_path: Path, valkey: ValkeyProcess) -> None:
+    """Another's name on the lease: the lines are disconnected, not only muted; when it is free again they come back."""
+    bare = BareClient(valkey.port)
+    platform = Platform(settings_for(tmp_path, redis_url=valkey.url), with_web=False)
+    await platform.start()
+    try:
+        assert platform.feed is not None
+        source = platform.feed.source
+        await wait_for(lambda: source.health().connected_count == 1)
+        await bare.command("SET", "tidewire:{feed}:lease", "9999999999999 another")
+        await wait_for(lambda: source.health().connected_count == 0)
+        assert platform.feed.fence() is None
+        await bare.command("DEL", "tidewire:{feed}:lease")
+        await wait_for(lambda: source.health().connected_count == 1)
+        assert platform.feed.statistics()["changes"] == 2
+    finally:
+        await platform.stop()
 
 
 async def test_a_process_that_begins_late_knows_the_newest_leader(tmp_path: Path, valkey: ValkeyProcess) -> None:

@@ -178,13 +178,15 @@ async def test_a_rolling_restart_refuses_nobody_and_a_second_signal_ends_at_once
     assert "worker_ended" not in lines
     assert lines.count("worker_ready") == 6
 
-    sockets = await crew.open(SOCKETS)
+    sockets = await crew.open(2 * SOCKETS)
     crew.service.process.send_signal(signal.SIGTERM)
     await wait_for_status(sockets[0], "draining")
     crew.service.process.send_signal(signal.SIGTERM)
     assert await asyncio.to_thread(crew.service.wait) == 143
     for pid in children:
         await asyncio.to_thread(wait_until_gone, pid)
+    # At once means that those whose turn had not come were not sent away.
+    assert 1006 in [await code_of(one) for one in sockets]
     assert any("second signal" in line["event"] for line in crew.service.log())
 
 

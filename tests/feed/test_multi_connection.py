@@ -302,6 +302,7 @@ async def test_a_pause_ends_a_line_that_is_being_reconnected(rig: Rig) -> None:
     await rig.start("A")
     rig.manager.reconnect("connection_1")
     await rig.manager.pause("ann")
+    await rig.pass_time(0.0, steps=1)
     assert rig.line(1).state == "paused"
     await rig.venue.until(lambda: not rig.venue.open_peers)
     assert rig.venue.attempts <= 2
