@@ -181,6 +181,8 @@ async def test_a_rolling_restart_refuses_nobody_and_a_second_signal_ends_at_once
     sockets = await crew.open(2 * SOCKETS)
     crew.service.process.send_signal(signal.SIGTERM)
     await wait_for_status(sockets[0], "draining")
+    # One that is frozen hears nothing any more; it must go too.
+    os.kill(children[0], signal.SIGSTOP)
     crew.service.process.send_signal(signal.SIGTERM)
     assert await asyncio.to_thread(crew.service.wait) == 143
     for pid in children:
