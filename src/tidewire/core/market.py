@@ -24,6 +24,8 @@ class Tick(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field=
         received: When Tidewire read the frame, Unix seconds; 0.0 if Tidewire did not.
         published: When Tidewire wrote it to the bus, Unix seconds; 0.0 if Tidewire did not.
         frame: Number of the upstream frame on its line (counts from 1); 0 if there was none.
+
+    A feed that holds a lease adds a last member ``fence`` as it publishes (core/fence.py).
     """
 
     symbol: str
