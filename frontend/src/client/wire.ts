@@ -203,6 +203,7 @@ export interface Publish {
   room_id: string;
   data: Json;
   volatile?: boolean;
+  op_id?: string | null;
 }
 
 /** Say who you are, as the first message. */

@@ -277,11 +277,16 @@ class Unsubscribe(_Client, frozen=True, kw_only=True, tag="unsubscribe"):
 
 
 class Publish(_Client, frozen=True, kw_only=True, tag="publish"):
-    """Send ``data`` (any JSON) to a room; ``volatile`` ones may be dropped and are not kept."""
+    """Send ``data`` (any JSON) to a room; ``volatile`` ones may be dropped and are not kept.
+
+    Attributes:
+        op_id: The client's own name for it: sent again with the same one, it is published once.
+    """
 
     room_id: RoomId
     data: msgspec.Raw
     volatile: bool = False
+    op_id: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_CHARS)] | None = None
 
 
 class Authenticate(_Client, frozen=True, kw_only=True, tag="authenticate"):

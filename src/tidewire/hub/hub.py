@@ -15,18 +15,21 @@ from dataclasses import replace
 import msgspec
 
 from tidewire.accounts.credential import Credential
-from tidewire.accounts.grants import Address
+from tidewire.accounts.grants import Address, resolve
 from tidewire.accounts.model import Principal, Role
+from tidewire.bus.base import Bus
+from tidewire.bus.room_log import RoomLog
 from tidewire.core import protocol
 from tidewire.core.clock import Clock
 from tidewire.core.protocol import Delivery, Member
 from tidewire.hub.builtin import Builtin
 from tidewire.hub.command import Command, Commands
 from tidewire.hub.door import Authenticate, Door, Recheck
+from tidewire.hub.outflow import Scheduler
 from tidewire.hub.reception import Reception
 from tidewire.hub.registry import ConnectionInfo
 from tidewire.hub.room import EVERYBODY, RoomRules
-from tidewire.hub.rooms import Published, RoomInfo, Scheduler
+from tidewire.hub.rooms import Published, RoomInfo
 from tidewire.hub.session import Peer, Session, Socket
 from tidewire.hub.switchboard import HubOptions, Switchboard
 
@@ -58,6 +61,7 @@ class Hub:
         recheck: Asked at each heartbeat (25 s) whether a login still stands, and what it may.
         rules: Room family -> rules; only these families can be entered.
         commands: Further client messages, from features.
+        bus, log: What this node shares with others: live messages, and what rooms remember; both or neither.
         opened, closed: Told about every connection, for the record; must not block.
     """
 
@@ -71,12 +75,16 @@ class Hub:
         options: HubOptions | None = None,
         recheck: Recheck | None = None,
         commands: Iterable[Command] = (),
+        bus: Bus | None = None,
+        log: RoomLog | None = None,
         opened: Callable[[ConnectionInfo], None] | None = None,
         closed: Callable[[ConnectionInfo], None] | None = None,
     ) -> None:
         options = options or HubOptions()
         self._clock = clock
-        self._board = Switchboard(rules, options, clock=clock, scheduler=scheduler, opened=opened, closed=closed)
+        self._board = Switchboard(
+            rules, options, clock=clock, scheduler=scheduler, bus=bus, log=log, opened=opened, closed=closed
+        )
         self._door = Door(self._board, authenticate, recheck)
         table = Commands([*Builtin(self._board, self._door).commands(), *commands])
         self._reception = Reception(self._board, self._door, table)
@@ -116,7 +124,7 @@ class Hub:
                 board.push(session, [protocol.encode(hint)])
         steps = max(1, round(window_s / DRAIN_STEP_S))
         for step in range(steps):
-            board.rooms.flush_all()
+            board.rooms.outflow.flush_all()
             for session in sessions[step::steps]:
                 board.close(session, 4000, reconnect_after_ms=self._random.randrange(1_000))
             await self._clock.sleep(window_s / steps)
@@ -202,15 +210,50 @@ class Hub:
         delivery: Delivery | None = None,
         key: str | None = None,
     ) -> Published:
-        """Send a message to a room, without waiting for anybody.
+        """Send a message to a room of this node alone, without waiting for anybody; see ``post``.
 
         Args:
             body: The message's members as a JSON object (see ``protocol.data_body``); one per audience if it differs.
             kind: Its type on the wire.
             delivery: The room's own class unless said otherwise; only the room's own class has offsets.
             key: In a ``latest`` class: what it is the newest of.
+
+        Raises:
+            RuntimeError: The room is shared with other nodes: that needs ``post``.
         """
+        if self._board.shared is not None and self._board.shared.covers(resolve(room_id)):
+            raise RuntimeError(f"{room_id} is shared with other nodes; use post()")
         return self._board.rooms.publish(room_id, body, kind=kind, delivery=delivery, key=key)
+
+    async def post(
+        self,
+        room_id: str,
+        body: bytes | Mapping[str, bytes],
+        *,
+        kind: str = "room_message",
+        delivery: Delivery | None = None,
+        key: str | None = None,
+        op_key: str | None = None,
+    ) -> Published:
+        """Send a message to a room, on whichever nodes it is; return when it has its place there.
+
+        Args:
+            op_key: Names this message; the same again within five minutes has the same outcome and is sent once. Only
+                where rooms are shared.
+
+        Raises:
+            BusError: It was not sent, or whether it was is unknown (the text says which).
+        """
+        shared = self._board.shared
+        if shared is None or not shared.covers(resolve(room_id)):
+            return self._board.rooms.publish(room_id, body, kind=kind, delivery=delivery, key=key)
+        return await shared.publish(room_id, body, kind=kind, delivery=delivery, key=key, op_key=op_key)
+
+    async def follow(self, room_id: str) -> None:
+        """Return when ``room``, ``history`` and ``members`` say what any node would. Raises BusError."""
+        shared, address = self._board.shared, resolve(room_id)
+        if shared is not None and shared.covers(address):
+            await shared.ready(address)
 
     def publish_prefix(
         self,
@@ -325,13 +368,13 @@ class Hub:
             opened=board.registry.opened,
             closed_by_code={str(code or "none"): n for code, n in board.registry.closed_by_code.items()},
             published=board.rooms.published,
-            delivered=board.rooms.delivered,
+            delivered=board.rooms.outflow.delivered,
             outbox_bytes=board.budget.held_bytes,
             outbox_peak_bytes=board.budget.peak_bytes,
             tasks=board.tasks,
             failures={
                 **board.failures,
-                **({"flush": board.rooms.failed_flushes} if board.rooms.failed_flushes else {}),
+                **({"flush": board.rooms.outflow.failed} if board.rooms.outflow.failed else {}),
             },
         )
 

@@ -22,8 +22,9 @@ _log = structlog.get_logger(__name__)
 
 # A client that ignores this many refusals in a row is not slow to understand, it is a flood.
 MAX_REFUSALS = 2_000
-# Requests of one connection that wait for something; a browser page has a handful.
-MAX_IN_FLIGHT = 16
+# Requests of one connection that wait for something; more than a burst (HubOptions.burst) of publishes, each of which
+# waits for the broker where rooms are shared.
+MAX_IN_FLIGHT = 128
 
 
 class Reception:

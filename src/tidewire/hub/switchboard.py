@@ -15,16 +15,20 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from tidewire.bus.base import Bus
+from tidewire.bus.room_log import RoomLog
 from tidewire.core import protocol
 from tidewire.core.clock import Clock
 from tidewire.core.token_bucket import TokenBucket
 from tidewire.hub.lifecycle import Due, Lifecycle, Timing
 from tidewire.hub.limit import ErrorBudget
 from tidewire.hub.outbox import HARD_BYTES, Budget, Outbox, Outcome
+from tidewire.hub.outflow import Scheduler
 from tidewire.hub.registry import ConnectionInfo, Registry, describe
 from tidewire.hub.room import RoomRules
-from tidewire.hub.rooms import Rooms, Scheduler
+from tidewire.hub.rooms import Rooms
 from tidewire.hub.session import Peer, Session, Socket
+from tidewire.hub.shared_rooms import SharedRooms
 from tidewire.hub.timetable import Timetable
 
 _log = structlog.get_logger(__name__)
@@ -61,6 +65,7 @@ class Switchboard:
     Args:
         rules: Room family -> rules.
         scheduler: The event loop.
+        bus, log: What connects this node with others; without a log each room lives here alone.
         opened, closed: Told about every connection, for the record; must not block.
     """
 
@@ -71,6 +76,8 @@ class Switchboard:
         *,
         clock: Clock,
         scheduler: Scheduler,
+        bus: Bus | None = None,
+        log: RoomLog | None = None,
         opened: Callable[[ConnectionInfo], None] | None = None,
         closed: Callable[[ConnectionInfo], None] | None = None,
     ) -> None:
@@ -84,6 +91,9 @@ class Switchboard:
             scheduler=scheduler,
             epoch=f"e-{secrets.token_hex(4)}",
             close_slow=self._close_slow,
+        )
+        self.shared = (
+            SharedRooms(self.rooms, log, bus, clock, self.spawn) if log is not None and bus is not None else None
         )
         self.failures: Counter[str] = Counter()
         self.on_heartbeat: Callable[[Session], None] | None = None
@@ -101,12 +111,16 @@ class Switchboard:
         if self._keeper is not None:
             raise RuntimeError("the hub runs already")
         self._next_sweep = self.clock.monotonic() + SWEEP_S
+        if self.shared is not None:
+            self.shared.start()
         self._keeper = asyncio.create_task(self._keep_time(), name="hub-time")
 
     async def stop(self) -> None:
         """Cut every connection, cancel what runs, wait for it. Idempotent."""
         for session in self.registry:
             session.socket.abort()
+        if self.shared is not None:
+            self.shared.stop()
         running = [*self._tasks, *([self._keeper] if self._keeper is not None else [])]
         self._keeper = None
         for task in running:
@@ -204,6 +218,8 @@ class Switchboard:
             # A deadline that rounds to "now" again must not keep this loop busy.
             self._timetable.add(session, max(when, now + TICK_S / 2) if when <= now else when)
         self.rooms.attendance.tick(now)
+        if self.shared is not None:
+            self.shared.tick(now)
         if now >= self._next_sweep:
             self._next_sweep = now + SWEEP_S
             self.rooms.sweep(now)

@@ -26,7 +26,7 @@ NEWEST_TIMESTAMP = 4_000_000_000.0
 # 16 KiB are about 60 ticks: enough for a page that reconnects within seconds to miss nothing, and 3,000 busy rooms stay
 # under 50 MB. A newcomer gets the newest tick.
 RULES = RoomRules(
-    delivery="latest", history_messages=100, history_age_s=60.0, history_bytes=16_384, state_keys=1, presence=False
+    delivery="latest", history_messages=100, history_age_s=60.0, history_bytes=16_384, state_keys=1, fed=True
 )
 
 
