@@ -24,6 +24,7 @@ from tidewire.accounts.service import Accounts
 from tidewire.accounts.tokens import ConnectionTokens
 from tidewire.app.used_tokens import UsedTokens
 from tidewire.bus.base import Bus
+from tidewire.bus.room_log import RoomLog
 from tidewire.core import protocol
 from tidewire.core.clock import Clock
 from tidewire.core.errors import Unavailable
@@ -77,6 +78,7 @@ class HubSide:
     Args:
         secret_key: Signs connection tokens and keys the digests of API keys.
         origin_allowed: Whether pages of an origin may connect.
+        room_log: Where rooms are that several processes share; None if this is the only one.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class HubSide:
         *,
         secret_key: str,
         origin_allowed: Callable[[str], bool],
+        room_log: RoomLog | None = None,
     ) -> None:
         self._accounts = accounts
         self._clock = clock
@@ -105,6 +108,8 @@ class HubSide:
             authenticate=Authentication(accounts, self.keys, self.tokens, self.logins).of_credential,
             rules=ROOMS,
             options=HubOptions(allow_anonymous=settings.allow_anonymous),
+            bus=bus,
+            log=room_log,
             opened=self.log.opened,
             closed=self.log.closed,
         )

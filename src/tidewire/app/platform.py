@@ -17,6 +17,8 @@ from tidewire.app.web_side import WebSide
 from tidewire.bus.base import Bus
 from tidewire.bus.memory import MemoryBus
 from tidewire.bus.redis import RedisBus
+from tidewire.bus.redis_log import RedisRoomLog
+from tidewire.bus.room_log import RoomLog
 from tidewire.core.clock import SystemClock
 from tidewire.settings import Settings
 
@@ -47,6 +49,7 @@ class Platform:
         self._clock = SystemClock()
         self._stack = AsyncExitStack()
         self.bus: Bus = _bus(settings, self._clock)
+        self.log = _log_of(settings, self._clock)
         self.feed: FeedSide | None = None
         self.web: WebSide | None = None
 
@@ -76,6 +79,9 @@ class Platform:
         await self.bus.start()
         self._stack.push_async_callback(self.bus.stop)
         if self._with_web:
+            if self.log is not None:
+                await self.log.start()
+                self._stack.push_async_callback(self.log.stop)
             assert settings.secret_key is not None  # noqa: S101 - load_settings demands it outside the demo
             self.web = WebSide(
                 settings,
@@ -85,6 +91,7 @@ class Platform:
                 secret_key=settings.secret_key.get_secret_value(),
                 demo=self._demo,
                 data_notice=self._data_notice,
+                room_log=self.log,
             )
             self._stack.push_async_callback(self.web.stop)
             await self.web.start()
@@ -100,3 +107,9 @@ def _bus(settings: Settings, clock: SystemClock) -> Bus:
         return MemoryBus(clock)
     # Spreads retries of several processes in time; it guards no secret.
     return RedisBus(settings.redis_url, clock, random.Random())  # noqa: S311
+
+
+def _log_of(settings: Settings, clock: SystemClock) -> RoomLog | None:
+    if settings.redis_url is None:
+        return None  # rooms of a single process remember by themselves
+    return RedisRoomLog(settings.redis_url, clock, random.Random())  # noqa: S311

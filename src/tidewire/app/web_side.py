@@ -20,6 +20,7 @@ from tidewire.accounts.service import Accounts
 from tidewire.app.hub_side import HubSide
 from tidewire.bus.base import Bus
 from tidewire.bus.request import Requester
+from tidewire.bus.room_log import RoomLog
 from tidewire.core.clock import Clock
 from tidewire.core.feed_status import FEED_COMMAND_CHANNEL, FEED_REPLY_PREFIX, FeedCommand, FeedReply
 from tidewire.core.watched_loop import WatchedLoop
@@ -51,6 +52,7 @@ class WebSide:
     Args:
         secret_key: Signs form tokens and keys session digests.
         demo, data_notice: What the pages say about themselves and their data.
+        room_log: Where rooms are that several processes share; None if this is the only one.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class WebSide:
         secret_key: str,
         demo: bool,
         data_notice: str | None,
+        room_log: RoomLog | None = None,
     ) -> None:
         self._clock = clock
         self._bus = bus
@@ -86,6 +89,7 @@ class WebSide:
             clock,
             secret_key=secret_key,
             origin_allowed=self._origin_allowed,
+            room_log=room_log,
         )
         self.server = WebServer(
             host=settings.host,

@@ -6,7 +6,8 @@ in braces, so that they are in one slot of a cluster.
 The head of a room is a hash: ``e`` epoch, ``o`` newest offset, ``s`` the server process that confirmed it (run_id),
 ``m`` milliseconds of the newest entry, ``c`` bytes ever appended, ``b`` bytes appended before the oldest kept entry (a
 lower bound, made exact when it matters). An entry's id is ``milliseconds-offset``: trimmed by age without reading it.
-Source: Redis manual, "Scripting with Lua", "XADD", "XTRIM".
+The first lines are flags: appending is refused as a whole when memory is short, reading never is.
+Source: Redis manual, "Scripting with Lua", "Lua API reference" (script flags), "XADD", "XTRIM".
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ if epoch then
   elseif epoch == ARGV[4] and offset < tonumber(ARGV[5]) then
     lost = 1
   end
+elseif ARGV[4] ~= '' then
+  lost = 1
 end
 if not epoch or lost == 1 then
   epoch, offset = ARGV[3], 0
@@ -34,12 +37,14 @@ if not epoch or lost == 1 then
 elseif h[3] ~= ARGV[1] then
   redis.call('HSET', head, 's', ARGV[1])
 end
-redis.call('PEXPIRE', head, ARGV[6])
+-- A room that was only looked at (nodes look at those they follow every 10 s) is soon forgotten.
+redis.call('PEXPIRE', head, offset == 0 and 60000 or ARGV[6])
 """
 
 # KEYS 3: the idempotency key, if there is one. ARGV 7 payload, 8 messages, 9 age, 10 bytes, 11 channel, 12 key's life.
 APPEND = (
-    _OPEN
+    "#!lua\n"
+    + _OPEN
     + """
 if KEYS[3] then
   local before = redis.call('GET', KEYS[3])
@@ -71,6 +76,7 @@ if tonumber(ARGV[8]) > 0 then
   end
   redis.call('PEXPIRE', stream, ARGV[9])
 end
+redis.call('PEXPIRE', head, ARGV[6])
 redis.call('HSET', head, 'o', offset, 'm', string.format('%.0f', at), 'c', string.format('%.0f', total),
   'b', string.format('%.0f', before_oldest))
 if KEYS[3] then
@@ -83,7 +89,8 @@ return {epoch, offset, 0, lost}
 
 # ARGV 4-5 are also the place to read from (empty epoch: everything), 7 age.
 READ = (
-    _OPEN
+    "#!lua flags=allow-oom\n"
+    + _OPEN
     + """
 redis.call('XTRIM', stream, 'MINID', '=', string.format('%.0f-0', now - tonumber(ARGV[7])))
 local entries
