@@ -109,14 +109,18 @@ class Node:
 
     async def client(self, token: str) -> NodeClient:
         """Connect, and return once welcomed."""
+        client = self.connect(token)
+        await client.take("connection")
+        return client
+
+    def connect(self, token: str) -> NodeClient:
+        """Connect."""
         socket = WatchedSocket()
         peer = Peer(ip="192.0.2.1", user_agent="test", path="/ws", batch=False)
         session = self.hub.open(socket, peer, Credential("bearer", token))
         socket.on_slow = lambda: self.hub.slow(session)
         socket.on_quick = lambda: self.hub.quick(session)
-        client = NodeClient(self.hub, socket, session)
-        await client.take("connection")
-        return client
+        return NodeClient(self.hub, socket, session)
 
     async def start(self) -> None:
         """Connect, then keep time."""

@@ -24,6 +24,7 @@ from tidewire.bus.room_log import Appended, Bounds, Entry, LogStatus, Place, Rea
 from tidewire.bus.wire import BrokerLimits, Refusal
 from tidewire.core.clock import Clock
 from tidewire.core.errors import BusError
+from tidewire.core.throttle import Throttle
 
 # A room that nobody has written to or looked at for this long is forgotten; whoever comes back later starts anew.
 HEAD_LIFE_S = 3_600.0
@@ -57,6 +58,8 @@ class RedisRoomLog:
         self.commands = RedisCommands(url, clock, rng, prepare=self._prepare, limits=limits, deadline_s=deadline_s)
         self._server: Server | None = None
         self._state_losses = 0
+        self._clock = clock
+        self._throttle = Throttle()
         self._log = structlog.get_logger(__name__)
 
     async def start(self) -> None:
@@ -174,11 +177,15 @@ class RedisRoomLog:
     def _note(self, lost: int, room_id: str) -> None:
         if lost:
             self._state_losses += 1
+            count = self._throttle.admit(self._clock.monotonic())
+            if not count:
+                return
             self._log.critical(
                 "redis_state_lost",
                 room_id=room_id,
-                what_happened="The Redis server may have lost messages of this room that it had confirmed.",
-                required_action="Check its persistence (docs/operations.md); clients load the room anew.",
+                count=count,
+                what_happened="The Redis server may have lost messages of rooms that it had confirmed.",
+                required_action="Check its persistence (docs/operations.md); clients load these rooms anew.",
                 will_not="Tidewire will not serve old offsets.",
             )
 

@@ -51,7 +51,8 @@ class RedisWire:
     def push(self, data: bytes) -> None:
         """Hand ``data`` to the transport without waiting; whoever pushes bounds what is unanswered."""
         self._keep_transport()
-        if self._transport is not None:
+        # A closed one (uvloop raises) is noticed by whoever reads.
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
     async def read(self) -> object:
