@@ -115,12 +115,7 @@ class Node:
 
     def connect(self, token: str) -> NodeClient:
         """Connect."""
-        socket = WatchedSocket()
-        peer = Peer(ip="192.0.2.1", user_agent="test", path="/ws", batch=False)
-        session = self.hub.open(socket, peer, Credential("bearer", token))
-        socket.on_slow = lambda: self.hub.slow(session)
-        socket.on_quick = lambda: self.hub.quick(session)
-        return NodeClient(self.hub, socket, session)
+        return watched_client(self.hub, token)
 
     async def start(self) -> None:
         """Connect, then keep time."""
@@ -135,6 +130,16 @@ class Node:
         await self.bus.stop()
 
 
+def watched_client(hub: Hub, token: str) -> NodeClient:
+    """Return a new connection to a hub."""
+    socket = WatchedSocket()
+    peer = Peer(ip="192.0.2.1", user_agent="test", path="/ws", batch=False)
+    session = hub.open(socket, peer, Credential("bearer", token))
+    socket.on_slow = lambda: hub.slow(session)
+    socket.on_quick = lambda: hub.quick(session)
+    return NodeClient(hub, socket, session)
+
+
 def make_node(url: str, name: str, *, clock: Clock | None = None, **more: Any) -> Node:
     """Return a node that is not started."""
     clock = clock or SystemClock()
@@ -147,7 +152,7 @@ def make_node(url: str, name: str, *, clock: Clock | None = None, **more: Any) -
         clock=clock,
         scheduler=asyncio.get_running_loop(),
         authenticate=doorman,
-        rules={family: rules for family, rules in RULES.items() if family != "market"},
+        rules=RULES,
         options=options,
         bus=bus,
         log=log,

@@ -38,7 +38,7 @@ DRAIN_STEP_S = 0.25
 
 
 class HubStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """Counters since start, and what is now."""
+    """Counters since start, and what is now. ``shared``: of rooms that other nodes have as well."""
 
     connections: int
     users: int
@@ -51,6 +51,7 @@ class HubStatistics(msgspec.Struct, frozen=True, kw_only=True):
     outbox_peak_bytes: int
     tasks: int
     failures: dict[str, int]
+    shared: dict[str, int] = {}
 
 
 class Hub:
@@ -372,6 +373,7 @@ class Hub:
             outbox_bytes=board.budget.held_bytes,
             outbox_peak_bytes=board.budget.peak_bytes,
             tasks=board.tasks,
+            shared=board.shared.statistics() if board.shared is not None else {},
             failures={
                 **board.failures,
                 **({"flush": board.rooms.outflow.failed} if board.rooms.outflow.failed else {}),
