@@ -18,13 +18,13 @@ from tidewire import __version__
 from tidewire.accounts.api_keys import LOGIN_PREFIX, ApiKeys
 from tidewire.accounts.authentication import Authentication
 from tidewire.accounts.logins import Logins
-from tidewire.accounts.model import Principal, User
-from tidewire.accounts.permissions import effective_permissions
+from tidewire.accounts.model import Principal, Role, User
 from tidewire.accounts.service import Accounts
 from tidewire.accounts.tokens import ConnectionTokens
+from tidewire.app.account_changes import AccountChanges, UserChange, change_of
 from tidewire.app.used_tokens import UsedTokens
 from tidewire.bus.base import Bus
-from tidewire.bus.room_log import RoomLog
+from tidewire.bus.room_log import LogStatus, RoomLog
 from tidewire.core import protocol
 from tidewire.core.clock import Clock
 from tidewire.core.errors import Unavailable
@@ -94,6 +94,7 @@ class HubSide:
         room_log: RoomLog | None = None,
     ) -> None:
         self._accounts = accounts
+        self._room_log = room_log
         self._clock = clock
         self.keys = ApiKeys(database, secret_key=secret_key, clock=clock)
         self._used = UsedTokens(bus)
@@ -127,6 +128,14 @@ class HubSide:
             WatchedLoop("connection-purge", PURGE_EVERY_S, self.log.purge, clock),
         ]
         self._listening: list[Callable[[], None]] = []
+        # Other nodes hear of changes at once; a process alone has nobody to tell.
+        self._changes: AccountChanges | None = None
+        if room_log is not None:
+            self._changes = AccountChanges(
+                bus, review=self.review, user_changed=self._apply, login_ended=self._login_ended_elsewhere
+            )
+            self.hub.confirm_before_catch_up(self._changes.confirm)
+        self.on_login_ended_elsewhere: Callable[[str], None] | None = None
 
     def routes(self) -> list[APIRouter]:
         """Return the HTTP routes."""
@@ -154,6 +163,9 @@ class HubSide:
                 "connection_log": self.log.statistics,
                 "connection_tokens": self.tokens.statistics,
                 "rooms_api": self.api.statistics,
+                "room_log": self._log_figures,
+                "shared_rooms": lambda: self.hub.statistics().shared,
+                **({"account_changes": self._changes.statistics} if self._changes is not None else {}),
             },
         )
 
@@ -162,6 +174,36 @@ class HubSide:
         if not self.hub.accepting:
             raise Unavailable("This node is being shut down.", required_action="Use another node.", code="draining")
         return 0.0
+
+    async def log_ready(self) -> float:
+        """Pass while rooms can be published to; return the last round trip, milliseconds. Raises Unavailable."""
+        status = self._log_status()
+        if status is not None and status.state == "down":
+            raise Unavailable(
+                f"The room log cannot be used (circuit {status.circuit}): {status.reason}.",
+                required_action="Check the Redis or Valkey server.",
+                code="broker_unavailable",
+            )
+        return 0.0 if status is None else status.rtt_ms or 0.0
+
+    def _log_status(self) -> LogStatus | None:
+        return None if self._room_log is None else self._room_log.status()
+
+    def _log_figures(self) -> dict[str, int]:
+        status = self._log_status()
+        if status is None:
+            return {}
+        return {
+            "up": int(status.state == "up"),
+            **{f"circuit_{name}": int(status.circuit == name) for name in ("closed", "open", "half_open")},
+            "durable": int(status.durable),
+            "calls": status.calls,
+            "refused": status.refused,
+            "unknown": status.unknown,
+            "connects": status.connects,
+            "state_losses": status.state_losses,
+            "in_flight": status.in_flight,
+        }
 
     async def start(self) -> None:
         """Keep time, feed rooms, and listen to what accounts say. Raises StoreError."""
@@ -173,6 +215,8 @@ class HubSide:
             self._accounts.on_changed(self._user_changed),
             self._accounts.on_revoked(self._login_ended),
         ]
+        if self._changes is not None:
+            self._changes.start()
         for job in self._jobs:
             job.start()
 
@@ -190,6 +234,8 @@ class HubSide:
         for end in self._listening:
             end()
         self._listening = []
+        if self._changes is not None:
+            self._changes.stop()
         self.feeder.stop()
         self._used.stop()
         await self.hub.stop()
@@ -207,21 +253,35 @@ class HubSide:
 
     def _login_ended(self, session_id: str) -> None:
         self.hub.end_login(session_id)
+        if self._changes is not None:
+            self._changes.announce_login_ended(session_id)
+
+    def _login_ended_elsewhere(self, session_id: str) -> None:
+        self.hub.end_login(session_id)
+        if self.on_login_ended_elsewhere is not None:
+            self.on_login_ended_elsewhere(session_id)
 
     def _user_changed(self, user: User) -> None:
-        if user.disabled:
-            self.hub.end_user(user.id)
+        change = change_of(user)
+        self._apply(change)
+        if self._changes is not None:
+            self._changes.announce_user(change)
+
+    def _apply(self, change: UserChange) -> None:
+        """Apply a change of a user, made here or on another node."""
+        if change.disabled:
+            self.hub.end_user(change.user_id)
             return
-        permissions = effective_permissions(user)
+        permissions, role = change.permissions, Role(change.role)
 
         def revise(principal: Principal) -> Principal:
             if principal.session_id.startswith(LOGIN_PREFIX):
                 # What the key's own list allows is in the database; until the review has read it, a key only loses.
                 return replace(
                     principal,
-                    role=min(principal.role, user.role),
+                    role=min(principal.role, role),
                     permissions=principal.permissions & permissions,
                 )
-            return replace(principal, username=user.username, role=user.role, permissions=permissions)
+            return replace(principal, username=change.username, role=role, permissions=permissions)
 
-        self.hub.revise_user(user.id, revise)
+        self.hub.revise_user(change.user_id, revise)

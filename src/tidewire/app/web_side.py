@@ -91,6 +91,8 @@ class WebSide:
             origin_allowed=self._origin_allowed,
             room_log=room_log,
         )
+        self._shares_rooms = room_log is not None
+        self.hub_side.on_login_ended_elsewhere = self._session_ended
         self.server = WebServer(
             host=settings.host,
             port=settings.port,
@@ -164,6 +166,8 @@ class WebSide:
         )
         registry.register(self.hub_side.collector())
         checks = {"database": self._database.ping, "bus": self._bus.ping, "hub": self.hub_side.ready}
+        if self._shares_rooms:
+            checks["room_log"] = self.hub_side.log_ready
 
         def csrf_token(request: Request) -> str:
             return door.csrf.token(request.state.principal.session_id)

@@ -92,6 +92,10 @@ class MemoryRoomLog:
         """Register ``notify``; it is never called, because nothing connects."""
         return self._connects.add(notify)
 
+    def on_state(self, notify: Callable[[], None]) -> Watch:
+        """Register ``notify``; it is never called, because memory is always there."""
+        return self._connects.add(notify)
+
     def status(self) -> LogStatus:
         """Return the counters."""
         return LogStatus(

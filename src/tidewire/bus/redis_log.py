@@ -108,6 +108,10 @@ class RedisRoomLog:
         """Call ``notify`` after each later connect."""
         return self.commands.connected.add(notify)
 
+    def on_state(self, notify: Callable[[], None]) -> Watch:
+        """Call ``notify`` whenever the circuit opens or closes."""
+        return self.commands.changed.add(notify)
+
     def status(self) -> LogStatus:
         """Return the present state and counters."""
         commands = self.commands

@@ -126,6 +126,10 @@ class RoomLog(Protocol):
         """Call ``notify`` after each later connect: what the log says may have changed without an announcement."""
         ...
 
+    def on_state(self, notify: Callable[[], None]) -> Watch:
+        """Call ``notify`` whenever the log becomes usable or stops being so."""
+        ...
+
     def status(self) -> LogStatus:
         """Return the present state and counters."""
         ...

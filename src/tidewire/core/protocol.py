@@ -94,9 +94,10 @@ class Connection(_Server, frozen=True, kw_only=True, tag="connection"):
         user: Absent when anonymous.
         token_expires_at: Unix seconds; absent if the connection does not expire.
         code, reason, reconnect: Only with ``closing``; ``reconnect`` is a word of ``close_code.Reconnect``.
+        message: With ``degraded``, what that means.
     """
 
-    status: Literal["connected", "refreshed", "token_expiring", "draining", "closing"]
+    status: Literal["connected", "refreshed", "token_expiring", "draining", "closing", "degraded", "restored"]
     timestamp: float
     connection_id: str | None = None
     session_id: str | None = None
@@ -110,6 +111,7 @@ class Connection(_Server, frozen=True, kw_only=True, tag="connection"):
     reason: str | None = None
     reconnect: str | None = None
     reconnect_after_ms: int | None = None
+    message: str | None = None
 
 
 class Pong(_Server, frozen=True, kw_only=True, tag="pong"):

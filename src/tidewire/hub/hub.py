@@ -9,7 +9,7 @@ Source: contract.md section 5.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -301,6 +301,11 @@ class Hub:
         return self._board.rooms.attendance.members(room_id)
 
     # ---- for accounts
+
+    def confirm_before_catch_up(self, confirm: Callable[[], Awaitable[None]]) -> None:
+        """Await ``confirm`` before messages that a break held up are sent on; it raises BusError or StoreError."""
+        if self._board.shared is not None:
+            self._board.shared.before_catch_up = confirm
 
     def change_user(self, user_id: int, role: Role, permissions: frozenset[str]) -> int:
         """Apply a user's new role and permissions to all their connections at once; return how many."""

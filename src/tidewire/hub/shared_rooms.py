@@ -9,22 +9,20 @@ sessions' messages, who may be in a room, or how the log is kept. Source: docs/d
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 
 import structlog
 
 from tidewire.accounts.grants import Address, resolve
-from tidewire.bus.base import Bus, Subscription, Watch
-from tidewire.bus.room_log import Bounds, Entry, Place, RoomLog, announced, channel_of
+from tidewire.bus.base import Bus, BusStatus, Watch
+from tidewire.bus.room_log import Entry, Place, RoomLog, announced, channel_of
 from tidewire.core.clock import Clock
-from tidewire.core.errors import BusError
+from tidewire.core.errors import BusError, StoreError
 from tidewire.core.protocol import Delivery, Since
+from tidewire.hub.followed import Followed, bounds_of
 from tidewire.hub.posted import VOLATILE, Posted, pack, posted, unpack
-from tidewire.hub.replica import Replica, Step
-from tidewire.hub.room import Room, RoomRules
+from tidewire.hub.replica import Step
 from tidewire.hub.rooms import Published, Rooms
-from tidewire.hub.session import Session
 
 _log = structlog.get_logger(__name__)
 
@@ -40,26 +38,6 @@ RETRY_EVERY_S = 1.0
 Spawn = Callable[[Coroutine[None, None, None], str], None]
 
 
-@dataclass(eq=False, slots=True)
-class _Shared:
-    """One room that this node follows.
-
-    Attributes:
-        opening: Done when the room can be entered; set while it is being made ready.
-        behind: Whether the log must be read before anything is believed; ``step`` is set when it has been.
-    """
-
-    room: Room[Session]
-    bounds: Bounds
-    subscription: Subscription | None = None
-    replica: Replica = field(default_factory=Replica)
-    opening: asyncio.Future[None] | None = None
-    behind: bool = True
-    under_way: bool = False
-    in_step: asyncio.Event = field(default_factory=asyncio.Event)
-    empty_since: float | None = None
-
-
 class SharedRooms:
     """See the module's text.
 
@@ -70,6 +48,8 @@ class SharedRooms:
     Attributes:
         before_catch_up: Awaited before messages that were missed are passed on, so that permissions are as new as they;
             raises BusError or StoreError to put it off.
+        on_health: Called with the reason when rooms cannot be kept up to date, and with "" when they can again.
+        trouble: That reason, or "".
     """
 
     def __init__(self, rooms: Rooms, log: RoomLog, bus: Bus, clock: Clock, spawn: Spawn) -> None:
@@ -78,12 +58,15 @@ class SharedRooms:
         self._bus = bus
         self._clock = clock
         self._spawn = spawn
-        self._known: dict[str, _Shared] = {}
-        self._by_channel: dict[str, _Shared] = {}
+        self._known: dict[str, Followed] = {}
+        self._by_channel: dict[str, Followed] = {}
         self._readers = asyncio.Semaphore(READERS)
         self._watches: list[Watch] = []
         self._compare_at = 0.0
         self._retry_at = 0.0
+        self.before_catch_up: Callable[[], Awaitable[None]] | None = None
+        self.on_health: Callable[[str], None] | None = None
+        self.trouble = ""
         self.healed = 0
         self.catch_ups = 0
         self.interrupted = 0
@@ -91,7 +74,12 @@ class SharedRooms:
 
     def start(self) -> None:
         """Begin to notice breaks."""
-        self._watches = [self._bus.on_gap(self._gap), self._log.on_connect(self._reconnected)]
+        self._watches = [
+            self._bus.on_gap(self._gap),
+            self._bus.on_state(self._bus_changed),
+            self._log.on_connect(self._reconnected),
+            self._log.on_state(self._tell_health),
+        ]
 
     def stop(self) -> None:
         """Follow no room any more. Idempotent."""
@@ -161,7 +149,7 @@ class SharedRooms:
             self._bus.publish(channel_of(room_id), [VOLATILE + message])
             return Published(room_id=room_id, reached=reached)
         known = None if shared is None else shared.replica.place
-        bounds = _bounds(rules)
+        bounds = bounds_of(rules)
         done = await self._log.append(room_id, message, bounds=bounds, key=op_key, known=known)
         return Published(room_id=room_id, reached=reached, epoch=done.place.epoch, offset=done.place.offset)
 
@@ -186,6 +174,7 @@ class SharedRooms:
     def statistics(self) -> dict[str, int]:
         """Return counters, and how many rooms are followed and how many of them are behind."""
         return {
+            "degraded": int(bool(self.trouble)),
             "followed": len(self._known),
             "behind": sum(shared.behind for shared in self._known.values()),
             "healed": self.healed,
@@ -196,16 +185,16 @@ class SharedRooms:
 
     # ---- following
 
-    def _attach(self, address: Address) -> _Shared:
+    def _attach(self, address: Address) -> Followed:
         room = self._rooms.open(address)
-        shared = _Shared(room, _bounds(room.rules))
+        shared = Followed(room, bounds_of(room.rules))
         self._known[address.room_id] = self._by_channel[channel_of(address.room_id)] = shared
         self._rooms.pinned.add(address.room_id)
         shared.opening = asyncio.ensure_future(self._open(shared))
         shared.opening.add_done_callback(_looked_at)
         return shared
 
-    async def _open(self, shared: _Shared) -> None:
+    async def _open(self, shared: Followed) -> None:
         try:
             channel = channel_of(shared.room.room_id)
             shared.subscription = self._bus.subscribe(channel, lambda _, payloads: self._receive(shared, payloads))
@@ -217,7 +206,7 @@ class SharedRooms:
             raise
         shared.opening = None
 
-    def _detach(self, shared: _Shared) -> None:
+    def _detach(self, shared: Followed) -> None:
         room_id = shared.room.room_id
         if self._known.get(room_id) is not shared:
             return
@@ -230,7 +219,7 @@ class SharedRooms:
         # Its memory ends here: nobody keeps it up to date any more.
         self._rooms.forget(shared.room)
 
-    def _receive(self, shared: _Shared, payloads: Sequence[bytes]) -> None:
+    def _receive(self, shared: Followed, payloads: Sequence[bytes]) -> None:
         for payload in payloads:
             entry = announced(payload)
             if entry is not None:
@@ -240,14 +229,14 @@ class SharedRooms:
             else:
                 self.unreadable += 1
 
-    def _pass_on(self, shared: _Shared, message: Posted | None) -> None:
+    def _pass_on(self, shared: Followed, message: Posted | None) -> None:
         """Send on what has no place; nobody is promised it."""
         if message is None:
             self.unreadable += 1
         else:
             self._rooms.receive(shared.room, message, offset=None, at=self._clock.monotonic())
 
-    def _act(self, shared: _Shared, step: Step) -> None:
+    def _act(self, shared: Followed, step: Step) -> None:
         if step.restart is not None:
             self._restart(shared, step.restart, step.lost)
         for entry in step.entries:
@@ -255,7 +244,7 @@ class SharedRooms:
         if step.read:
             self._fall_behind(shared)
 
-    def _deliver(self, shared: _Shared, entry: Entry) -> None:
+    def _deliver(self, shared: Followed, entry: Entry) -> None:
         message, at = unpack(entry.payload), self._clock.monotonic() - entry.age_s
         if message is not None:
             try:
@@ -267,7 +256,7 @@ class SharedRooms:
             self.unreadable += 1
             self._restart(shared, entry.place, "unreadable")
 
-    def _restart(self, shared: _Shared, place: Place, lost: str | None) -> None:
+    def _restart(self, shared: Followed, place: Place, lost: str | None) -> None:
         room = shared.room
         if lost is not None:
             same = place.epoch == room.epoch
@@ -283,35 +272,58 @@ class SharedRooms:
         if shared is not None:
             self._fall_behind(shared)
 
+    def _bus_changed(self, status: BusStatus) -> None:
+        if status.state == "down":
+            # Nothing is heard any more: what this node remembers may be out of date, and nobody may enter on it.
+            for shared in self._known.values():
+                self._doubt(shared)
+        self._tell_health()
+
+    def _tell_health(self) -> None:
+        log, bus = self._log.status(), self._bus.status()
+        trouble = f"bus: {bus.reason}" if bus.state == "down" else f"log: {log.reason}" if log.state == "down" else ""
+        if bool(trouble) != bool(self.trouble) and self.on_health is not None:
+            self.on_health(trouble)
+        self.trouble = trouble
+
     def _reconnected(self) -> None:
         """The broker that has come back may not be what it was: every place is compared before it is believed."""
         for shared in self._known.values():
             self._fall_behind(shared)
 
-    def _fall_behind(self, shared: _Shared) -> None:
+    def _doubt(self, shared: Followed) -> None:
         shared.behind = True
         shared.in_step.clear()
         # Until the log has been read, what is announced waits: it may be newer than something that is missing.
         shared.replica.begin()
+
+    def _fall_behind(self, shared: Followed) -> None:
+        self._doubt(shared)
         if shared.opening is None and not shared.under_way:
             self._catch_up_soon(shared)
 
-    def _catch_up_soon(self, shared: _Shared) -> None:
+    def _catch_up_soon(self, shared: Followed) -> None:
         shared.under_way = True
         self._spawn(self._catch_up(shared), "room-catch-up")
 
-    async def _catch_up(self, shared: _Shared) -> None:
+    async def _catch_up(self, shared: Followed) -> None:
         try:
             async with self._readers:
-                if self._known.get(shared.room.room_id) is shared:
+                if self._known.get(shared.room.room_id) is shared and self._bus.status().state != "down":
                     self.catch_ups += 1
+                    # The channel first, then who may hear it, then what was missed: in any other order something
+                    # could slip through in between.
+                    if shared.subscription is not None:
+                        await shared.subscription.ready()
+                    if self.before_catch_up is not None:
+                        await self.before_catch_up()
                     await self._read(shared)
-        except BusError as error:
+        except (BusError, StoreError) as error:
             _log.warning("room_behind", room_id=shared.room.room_id, **error.describe())
         finally:
             shared.under_way = False
 
-    async def _read(self, shared: _Shared) -> None:
+    async def _read(self, shared: Followed) -> None:
         """Read the log until nothing is missing. Raises BusError; then the room stays behind."""
         while True:
             shared.behind = False
@@ -330,7 +342,7 @@ class SharedRooms:
                 shared.in_step.set()
                 return
 
-    async def _wait_in_step(self, shared: _Shared) -> None:
+    async def _wait_in_step(self, shared: Followed) -> None:
         try:
             async with asyncio.timeout(RETRY_EVERY_S):
                 await shared.in_step.wait()
@@ -344,7 +356,7 @@ class SharedRooms:
     async def _compare_all(self) -> None:
         await asyncio.gather(*(self._compare(shared) for shared in list(self._known.values())))
 
-    async def _compare(self, shared: _Shared) -> None:
+    async def _compare(self, shared: Followed) -> None:
         """Find what was lost without a trace, and keep the room's place on the broker alive."""
         async with self._readers:
             place = shared.replica.place
@@ -357,10 +369,6 @@ class SharedRooms:
             step = shared.replica.checked(reading)
             self.healed += len(step.entries)
             self._act(shared, step)
-
-
-def _bounds(rules: RoomRules) -> Bounds:
-    return Bounds(rules.history_messages, rules.history_age_s, rules.history_bytes)
 
 
 def _looked_at(opening: asyncio.Future[None]) -> None:

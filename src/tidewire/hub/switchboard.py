@@ -12,6 +12,7 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import structlog
 
@@ -35,6 +36,10 @@ _log = structlog.get_logger(__name__)
 
 # Deadlines are kept to within this; a tick over nobody costs microseconds.
 TICK_S = 0.25
+DEGRADED = (
+    "The message broker cannot be reached: new messages are not delivered until it is back. Stay connected; what was "
+    "acknowledged comes later or is told as lost. Tidewire will not keep what you publish meanwhile."
+)
 SWEEP_S = 60.0
 
 
@@ -95,6 +100,8 @@ class Switchboard:
         self.shared = (
             SharedRooms(self.rooms, log, bus, clock, self.spawn) if log is not None and bus is not None else None
         )
+        if self.shared is not None:
+            self.shared.on_health = self._tell_health
         self.failures: Counter[str] = Counter()
         self.on_heartbeat: Callable[[Session], None] | None = None
         self._opened = opened
@@ -256,6 +263,18 @@ class Switchboard:
 
     def _close_slow(self, session: Session) -> None:
         self.close(session, 4003)
+
+    def _tell_health(self, trouble: str) -> None:
+        """Tell everybody that rooms are cut off from other nodes, or that they no longer are."""
+        status: Literal["degraded", "restored"] = "degraded" if trouble else "restored"
+        _log.warning("hub_degraded" if trouble else "hub_restored", reason=trouble, connections=len(self.registry))
+        notice = protocol.Connection(
+            status=status,
+            timestamp=self.clock.time(),
+            reason="broker_unavailable" if trouble else None,
+            message=DEGRADED if trouble else None,
+        )
+        self.rooms.push_to(self.registry, [protocol.encode(notice)])
 
     def _leave_all(self, session: Session) -> None:
         for room_id in list(session.subscriptions):
