@@ -18,6 +18,7 @@ from tidewire.bus.memory_log import MemoryRoomLog
 from tidewire.bus.room_log import Bounds, Place, Reading, announce, channel_of
 from tidewire.core.errors import BusError
 from tidewire.hub.hub import Hub
+from tidewire.hub.links import Links
 from tidewire.hub.posted import pack, posted
 from tidewire.hub.shared_rooms import COMPARE_EVERY_S, LINGER_S
 from tidewire.hub.switchboard import HubOptions
@@ -80,8 +81,7 @@ class TwoNodes:
                 authenticate=stage.doorman,
                 rules=RULES,
                 options=HubOptions(messages_per_second=1e6, burst=1e6),
-                bus=self.bus,
-                log=self.log,
+                links=Links(self.bus, self.log),
             )
 
     async def post(self, data: str, which: int = 0) -> None:

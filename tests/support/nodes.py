@@ -15,9 +15,12 @@ from tests.support.tape_socket import TapeSocket
 from tidewire.accounts.credential import Credential
 from tidewire.bus.redis import RedisBus
 from tidewire.bus.redis_log import RedisRoomLog
+from tidewire.bus.redis_members import RedisMembers
 from tidewire.bus.wire import BrokerLimits
 from tidewire.core.clock import Clock, SystemClock
 from tidewire.hub.hub import Hub
+from tidewire.hub.lifecycle import Timing
+from tidewire.hub.links import Links
 from tidewire.hub.session import Peer, Session
 from tidewire.hub.switchboard import HubOptions
 
@@ -140,22 +143,23 @@ def watched_client(hub: Hub, token: str) -> NodeClient:
     return NodeClient(hub, socket, session)
 
 
-def make_node(url: str, name: str, *, clock: Clock | None = None, **more: Any) -> Node:
+def make_node(url: str, name: str, *, clock: Clock | None = None, members_s: float = 12.0, **more: Any) -> Node:
     """Return a node that is not started."""
     clock = clock or SystemClock()
     chance = random.Random(name)
     bus = RedisBus(url, clock, chance, limits=QUICK)
     log = RedisRoomLog(url, clock, chance, limits=QUICK)
     doorman = Doorman()
-    options = HubOptions(messages_per_second=1e6, burst=1e6, connections_per_user=1_000)
+    # Nobody here answers heartbeats, and some clocks are quick.
+    timing = Timing(heartbeat_s=1e6)
+    options = HubOptions(messages_per_second=1e6, burst=1e6, connections_per_user=1_000, timing=timing)
     hub = Hub(
         clock=clock,
         scheduler=asyncio.get_running_loop(),
         authenticate=doorman,
         rules=RULES,
         options=options,
-        bus=bus,
-        log=log,
+        links=Links(bus, log, RedisMembers(log.commands, life_s=members_s), name),
         **more,
     )
     return Node(name, bus, log, hub, doorman)

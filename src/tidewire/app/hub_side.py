@@ -24,12 +24,13 @@ from tidewire.accounts.tokens import ConnectionTokens
 from tidewire.app.account_changes import AccountChanges, UserChange, change_of
 from tidewire.app.used_tokens import UsedTokens
 from tidewire.bus.base import Bus
-from tidewire.bus.room_log import LogStatus, RoomLog
+from tidewire.bus.room_log import LogStatus
 from tidewire.core import protocol
 from tidewire.core.clock import Clock
 from tidewire.core.errors import Unavailable
 from tidewire.core.watched_loop import WatchedLoop
 from tidewire.hub.hub import Hub
+from tidewire.hub.links import Links
 from tidewire.hub.room import RoomRules
 from tidewire.hub.switchboard import HubOptions
 from tidewire.market import rules as market
@@ -78,7 +79,7 @@ class HubSide:
     Args:
         secret_key: Signs connection tokens and keys the digests of API keys.
         origin_allowed: Whether pages of an origin may connect.
-        room_log: Where rooms are that several processes share; None if this is the only one.
+        links: What this process shares with others; None if it is the only one.
     """
 
     def __init__(
@@ -91,10 +92,10 @@ class HubSide:
         *,
         secret_key: str,
         origin_allowed: Callable[[str], bool],
-        room_log: RoomLog | None = None,
+        links: Links | None = None,
     ) -> None:
         self._accounts = accounts
-        self._room_log = room_log
+        self._links = links
         self._clock = clock
         self.keys = ApiKeys(database, secret_key=secret_key, clock=clock)
         self._used = UsedTokens(bus)
@@ -109,8 +110,7 @@ class HubSide:
             authenticate=Authentication(accounts, self.keys, self.tokens, self.logins).of_credential,
             rules=ROOMS,
             options=HubOptions(allow_anonymous=settings.allow_anonymous),
-            bus=bus,
-            log=room_log,
+            links=links,
             opened=self.log.opened,
             closed=self.log.closed,
         )
@@ -130,7 +130,7 @@ class HubSide:
         self._listening: list[Callable[[], None]] = []
         # Other nodes hear of changes at once; a process alone has nobody to tell.
         self._changes: AccountChanges | None = None
-        if room_log is not None:
+        if links is not None:
             self._changes = AccountChanges(
                 bus, review=self.review, user_changed=self._apply, login_ended=self._login_ended_elsewhere
             )
@@ -165,6 +165,7 @@ class HubSide:
                 "rooms_api": self.api.statistics,
                 "room_log": self._log_figures,
                 "shared_rooms": lambda: self.hub.statistics().shared,
+                "shared_presence": lambda: self.hub.statistics().presence,
                 **({"account_changes": self._changes.statistics} if self._changes is not None else {}),
             },
         )
@@ -187,7 +188,7 @@ class HubSide:
         return 0.0 if status is None else status.rtt_ms or 0.0
 
     def _log_status(self) -> LogStatus | None:
-        return None if self._room_log is None else self._room_log.status()
+        return None if self._links is None else self._links.log.status()
 
     def _log_figures(self) -> dict[str, int]:
         status = self._log_status()

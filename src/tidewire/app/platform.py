@@ -18,8 +18,9 @@ from tidewire.bus.base import Bus
 from tidewire.bus.memory import MemoryBus
 from tidewire.bus.redis import RedisBus
 from tidewire.bus.redis_log import RedisRoomLog
-from tidewire.bus.room_log import RoomLog
+from tidewire.bus.redis_members import RedisMembers
 from tidewire.core.clock import SystemClock
+from tidewire.hub.links import Links
 from tidewire.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -49,7 +50,7 @@ class Platform:
         self._clock = SystemClock()
         self._stack = AsyncExitStack()
         self.bus: Bus = _bus(settings, self._clock)
-        self.log = _log_of(settings, self._clock)
+        self._links = _links(settings, self.bus, self._clock)
         self.feed: FeedSide | None = None
         self.web: WebSide | None = None
 
@@ -79,9 +80,9 @@ class Platform:
         await self.bus.start()
         self._stack.push_async_callback(self.bus.stop)
         if self._with_web:
-            if self.log is not None:
-                await self.log.start()
-                self._stack.push_async_callback(self.log.stop)
+            if self._links is not None:
+                await self._links.log.start()
+                self._stack.push_async_callback(self._links.log.stop)
             assert settings.secret_key is not None  # noqa: S101 - load_settings demands it outside the demo
             self.web = WebSide(
                 settings,
@@ -91,7 +92,7 @@ class Platform:
                 secret_key=settings.secret_key.get_secret_value(),
                 demo=self._demo,
                 data_notice=self._data_notice,
-                room_log=self.log,
+                links=self._links,
             )
             self._stack.push_async_callback(self.web.stop)
             await self.web.start()
@@ -109,7 +110,8 @@ def _bus(settings: Settings, clock: SystemClock) -> Bus:
     return RedisBus(settings.redis_url, clock, random.Random())  # noqa: S311
 
 
-def _log_of(settings: Settings, clock: SystemClock) -> RoomLog | None:
+def _links(settings: Settings, bus: Bus, clock: SystemClock) -> Links | None:
     if settings.redis_url is None:
         return None  # rooms of a single process remember by themselves
-    return RedisRoomLog(settings.redis_url, clock, random.Random())  # noqa: S311
+    log = RedisRoomLog(settings.redis_url, clock, random.Random())  # noqa: S311
+    return Links(bus, log, RedisMembers(log.commands), settings.node_name)

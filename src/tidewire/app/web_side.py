@@ -20,10 +20,10 @@ from tidewire.accounts.service import Accounts
 from tidewire.app.hub_side import HubSide
 from tidewire.bus.base import Bus
 from tidewire.bus.request import Requester
-from tidewire.bus.room_log import RoomLog
 from tidewire.core.clock import Clock
 from tidewire.core.feed_status import FEED_COMMAND_CHANNEL, FEED_REPLY_PREFIX, FeedCommand, FeedReply
 from tidewire.core.watched_loop import WatchedLoop
+from tidewire.hub.links import Links
 from tidewire.market.routes import market_router
 from tidewire.monitoring.admin_namespace import AdminNamespace
 from tidewire.monitoring.feed_monitor import FeedMonitor
@@ -52,7 +52,7 @@ class WebSide:
     Args:
         secret_key: Signs form tokens and keys session digests.
         demo, data_notice: What the pages say about themselves and their data.
-        room_log: Where rooms are that several processes share; None if this is the only one.
+        links: What this process shares with others; None if it is the only one.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class WebSide:
         secret_key: str,
         demo: bool,
         data_notice: str | None,
-        room_log: RoomLog | None = None,
+        links: Links | None = None,
     ) -> None:
         self._clock = clock
         self._bus = bus
@@ -89,9 +89,9 @@ class WebSide:
             clock,
             secret_key=secret_key,
             origin_allowed=self._origin_allowed,
-            room_log=room_log,
+            links=links,
         )
-        self._shares_rooms = room_log is not None
+        self._shares_rooms = links is not None
         self.hub_side.on_login_ended_elsewhere = self._session_ended
         self.server = WebServer(
             host=settings.host,

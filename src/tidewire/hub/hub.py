@@ -17,14 +17,13 @@ import msgspec
 from tidewire.accounts.credential import Credential
 from tidewire.accounts.grants import Address, resolve
 from tidewire.accounts.model import Principal, Role
-from tidewire.bus.base import Bus
-from tidewire.bus.room_log import RoomLog
 from tidewire.core import protocol
 from tidewire.core.clock import Clock
 from tidewire.core.protocol import Delivery, Member
 from tidewire.hub.builtin import Builtin
 from tidewire.hub.command import Command, Commands
 from tidewire.hub.door import Authenticate, Door, Recheck
+from tidewire.hub.links import Links
 from tidewire.hub.outflow import Scheduler
 from tidewire.hub.reception import Reception
 from tidewire.hub.registry import ConnectionInfo
@@ -52,6 +51,7 @@ class HubStatistics(msgspec.Struct, frozen=True, kw_only=True):
     tasks: int
     failures: dict[str, int]
     shared: dict[str, int] = {}
+    presence: dict[str, int] = {}
 
 
 class Hub:
@@ -62,7 +62,7 @@ class Hub:
         recheck: Asked at each heartbeat (25 s) whether a login still stands, and what it may.
         rules: Room family -> rules; only these families can be entered.
         commands: Further client messages, from features.
-        bus, log: What this node shares with others: live messages, and what rooms remember; both or neither.
+        links: What this node shares with others; None if it is alone.
         opened, closed: Told about every connection, for the record; must not block.
     """
 
@@ -76,15 +76,14 @@ class Hub:
         options: HubOptions | None = None,
         recheck: Recheck | None = None,
         commands: Iterable[Command] = (),
-        bus: Bus | None = None,
-        log: RoomLog | None = None,
+        links: Links | None = None,
         opened: Callable[[ConnectionInfo], None] | None = None,
         closed: Callable[[ConnectionInfo], None] | None = None,
     ) -> None:
         options = options or HubOptions()
         self._clock = clock
         self._board = Switchboard(
-            rules, options, clock=clock, scheduler=scheduler, bus=bus, log=log, opened=opened, closed=closed
+            rules, options, clock=clock, scheduler=scheduler, links=links, opened=opened, closed=closed
         )
         self._door = Door(self._board, authenticate, recheck)
         table = Commands([*Builtin(self._board, self._door).commands(), *commands])
@@ -379,6 +378,7 @@ class Hub:
             outbox_peak_bytes=board.budget.peak_bytes,
             tasks=board.tasks,
             shared=board.shared.statistics() if board.shared is not None else {},
+            presence=board.presence.statistics() if board.presence is not None else {},
             failures={
                 **board.failures,
                 **({"flush": board.rooms.outflow.failed} if board.rooms.outflow.failed else {}),

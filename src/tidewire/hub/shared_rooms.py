@@ -23,6 +23,7 @@ from tidewire.hub.followed import Followed, bounds_of
 from tidewire.hub.posted import VOLATILE, Posted, pack, posted, unpack
 from tidewire.hub.replica import Step
 from tidewire.hub.rooms import Published, Rooms
+from tidewire.hub.shared_presence import PRESENCE, SharedPresence
 
 _log = structlog.get_logger(__name__)
 
@@ -64,6 +65,7 @@ class SharedRooms:
         self._watches: list[Watch] = []
         self._compare_at = 0.0
         self._retry_at = 0.0
+        self.presence: SharedPresence | None = None
         self.before_catch_up: Callable[[], Awaitable[None]] | None = None
         self.on_health: Callable[[str], None] | None = None
         self.trouble = ""
@@ -200,6 +202,7 @@ class SharedRooms:
             shared.subscription = self._bus.subscribe(channel, lambda _, payloads: self._receive(shared, payloads))
             await shared.subscription.ready()
             await self._read(shared)
+            await self._load_members(shared)
         except BaseException:
             shared.opening = None
             self._detach(shared)
@@ -216,6 +219,8 @@ class SharedRooms:
         if shared.opening is not None:
             shared.opening.cancel()
         self._rooms.pinned.discard(room_id)
+        if self.presence is not None:
+            self.presence.leave(room_id)
         # Its memory ends here: nobody keeps it up to date any more.
         self._rooms.forget(shared.room)
 
@@ -226,6 +231,8 @@ class SharedRooms:
                 self._act(shared, shared.replica.announced(entry))
             elif payload.startswith(VOLATILE):
                 self._pass_on(shared, unpack(payload[1:]))
+            elif payload.startswith(PRESENCE) and self.presence is not None:
+                self.presence.receive(shared.room.room_id, payload[1:])
             else:
                 self.unreadable += 1
 
@@ -318,10 +325,15 @@ class SharedRooms:
                     if self.before_catch_up is not None:
                         await self.before_catch_up()
                     await self._read(shared)
+                    await self._load_members(shared)
         except (BusError, StoreError) as error:
             _log.warning("room_behind", room_id=shared.room.room_id, **error.describe())
         finally:
             shared.under_way = False
+
+    async def _load_members(self, shared: Followed) -> None:
+        if self.presence is not None and shared.room.rules.presence:
+            await self.presence.load(shared.room.room_id)
 
     async def _read(self, shared: Followed) -> None:
         """Read the log until nothing is missing. Raises BusError; then the room stays behind."""

@@ -16,19 +16,19 @@ from typing import Literal
 
 import structlog
 
-from tidewire.bus.base import Bus
-from tidewire.bus.room_log import RoomLog
 from tidewire.core import protocol
 from tidewire.core.clock import Clock
 from tidewire.core.token_bucket import TokenBucket
 from tidewire.hub.lifecycle import Due, Lifecycle, Timing
 from tidewire.hub.limit import ErrorBudget
+from tidewire.hub.links import Links
 from tidewire.hub.outbox import HARD_BYTES, Budget, Outbox, Outcome
 from tidewire.hub.outflow import Scheduler
 from tidewire.hub.registry import ConnectionInfo, Registry, describe
 from tidewire.hub.room import RoomRules
 from tidewire.hub.rooms import Rooms
 from tidewire.hub.session import Peer, Session, Socket
+from tidewire.hub.shared_presence import SharedPresence
 from tidewire.hub.shared_rooms import SharedRooms
 from tidewire.hub.timetable import Timetable
 
@@ -70,7 +70,7 @@ class Switchboard:
     Args:
         rules: Room family -> rules.
         scheduler: The event loop.
-        bus, log: What connects this node with others; without a log each room lives here alone.
+        links: What connects this node with others; without them each room lives here alone.
         opened, closed: Told about every connection, for the record; must not block.
     """
 
@@ -81,8 +81,7 @@ class Switchboard:
         *,
         clock: Clock,
         scheduler: Scheduler,
-        bus: Bus | None = None,
-        log: RoomLog | None = None,
+        links: Links | None = None,
         opened: Callable[[ConnectionInfo], None] | None = None,
         closed: Callable[[ConnectionInfo], None] | None = None,
     ) -> None:
@@ -97,11 +96,10 @@ class Switchboard:
             epoch=f"e-{secrets.token_hex(4)}",
             close_slow=self._close_slow,
         )
-        self.shared = (
-            SharedRooms(self.rooms, log, bus, clock, self.spawn) if log is not None and bus is not None else None
-        )
-        if self.shared is not None:
-            self.shared.on_health = self._tell_health
+        self.shared: SharedRooms | None = None
+        self.presence: SharedPresence | None = None
+        if links is not None:
+            self._link(links)
         self.failures: Counter[str] = Counter()
         self.on_heartbeat: Callable[[Session], None] | None = None
         self._opened = opened
@@ -110,6 +108,16 @@ class Switchboard:
         self._tasks: set[asyncio.Task[None]] = set()
         self._keeper: asyncio.Task[None] | None = None
         self._next_sweep = 0.0
+
+    def _link(self, links: Links) -> None:
+        self.shared = SharedRooms(self.rooms, links.log, links.bus, self.clock, self.spawn)
+        self.shared.on_health = self._tell_health
+        if links.members is not None:
+            # Another life of this node must not be taken for this one.
+            name = f"{links.node}:{secrets.token_hex(4)}"
+            self.presence = self.shared.presence = SharedPresence(
+                self.rooms.attendance, links.members, links.bus, self.clock, self.spawn, name
+            )
 
     # ---- running
 
@@ -227,6 +235,8 @@ class Switchboard:
         self.rooms.attendance.tick(now)
         if self.shared is not None:
             self.shared.tick(now)
+        if self.presence is not None:
+            self.presence.tick(now)
         if now >= self._next_sweep:
             self._next_sweep = now + SWEEP_S
             self.rooms.sweep(now)
