@@ -8,6 +8,7 @@ Source: reliability.md 4 ("permission revoked mid-stream"), bar R14; docs/decisi
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
@@ -24,8 +25,9 @@ _log = structlog.get_logger(__name__)
 
 
 class UserChange(msgspec.Struct, frozen=True, tag="user", tag_field="type"):
-    """A user as they are now."""
+    """A user as they are now. ``origin``: the process that changed them."""
 
+    origin: str
     user_id: int
     username: str
     role: int
@@ -35,12 +37,13 @@ class UserChange(msgspec.Struct, frozen=True, tag="user", tag_field="type"):
 
 def change_of(user: User) -> UserChange:
     """Return what other nodes must know of a user."""
-    return UserChange(user.id, user.username, int(user.role), effective_permissions(user), user.disabled)
+    return UserChange("", user.id, user.username, int(user.role), effective_permissions(user), user.disabled)
 
 
 class LoginEnd(msgspec.Struct, frozen=True, tag="login_ended", tag_field="type"):
-    """A login that has ended."""
+    """A login that has ended. ``origin``: the process that ended it."""
 
+    origin: str
     session_id: str
 
 
@@ -68,6 +71,7 @@ class AccountChanges:
         self._review = review
         self._user_changed = user_changed
         self._login_ended = login_ended
+        self._origin = secrets.token_hex(8)
         self._subscription: Subscription | None = None
         self._watches: list[Watch] = []
         self._breaks = 0
@@ -105,11 +109,11 @@ class AccountChanges:
 
     def announce_user(self, change: UserChange) -> None:
         """Tell the other nodes; never raises: without the bus they find out by their own review."""
-        self._announce(change)
+        self._announce(msgspec.structs.replace(change, origin=self._origin))
 
     def announce_login_ended(self, session_id: str) -> None:
         """Tell the other nodes; never raises."""
-        self._announce(LoginEnd(session_id))
+        self._announce(LoginEnd(self._origin, session_id))
 
     async def confirm(self) -> None:
         """Return when this node knows of every change made before the call. Raises BusError or StoreError."""
@@ -139,6 +143,8 @@ class AccountChanges:
                 change = _decode(payload)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 self.malformed += 1
+                continue
+            if change.origin == self._origin:
                 continue
             self.heard += 1
             if isinstance(change, LoginEnd):

@@ -31,7 +31,7 @@ class FeedSide:
     """
 
     def __init__(self, settings: Settings, bus: Bus, clock: Clock, lines: Sequence[LineConfig]) -> None:
-        self.publisher = MarketPublisher(bus, clock)
+        self.publisher = MarketPublisher(bus, clock, places=settings.redis_url is not None)
         self.source = _source(settings, lines, self.publisher, clock)
         self._commands = FeedCommands(bus, self.source)
         self._connecting: asyncio.Task[bool] | None = None

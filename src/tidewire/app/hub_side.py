@@ -31,6 +31,7 @@ from tidewire.core.errors import Unavailable
 from tidewire.core.watched_loop import WatchedLoop
 from tidewire.hub.hub import Hub
 from tidewire.hub.links import Links
+from tidewire.hub.nodes import Nodes
 from tidewire.hub.room import RoomRules
 from tidewire.hub.switchboard import HubOptions
 from tidewire.market import rules as market
@@ -114,6 +115,7 @@ class HubSide:
             opened=self.log.opened,
             closed=self.log.closed,
         )
+        self.nodes = Nodes(bus, self.hub, clock, settings.node_name)
         policy = Policy(
             origin_allowed=origin_allowed, cookie_name=SESSION_COOKIE, trusted_proxies=settings.trusted_proxies
         )
@@ -132,10 +134,13 @@ class HubSide:
         self._changes: AccountChanges | None = None
         if links is not None:
             self._changes = AccountChanges(
-                bus, review=self.review, user_changed=self._apply, login_ended=self._login_ended_elsewhere
+                bus,
+                review=self.review,
+                user_changed=self._user_changed_elsewhere,
+                login_ended=self._login_ended_elsewhere,
             )
             self.hub.confirm_before_catch_up(self._changes.confirm)
-        self.on_login_ended_elsewhere: Callable[[str], None] | None = None
+        self._hearing = False
 
     def routes(self) -> list[APIRouter]:
         """Return the HTTP routes."""
@@ -163,6 +168,7 @@ class HubSide:
                 "connection_log": self.log.statistics,
                 "connection_tokens": self.tokens.statistics,
                 "rooms_api": self.api.statistics,
+                "nodes": self.nodes.statistics,
                 "room_log": self._log_figures,
                 "shared_rooms": lambda: self.hub.statistics().shared,
                 "shared_presence": lambda: self.hub.statistics().presence,
@@ -216,6 +222,7 @@ class HubSide:
             self._accounts.on_changed(self._user_changed),
             self._accounts.on_revoked(self._login_ended),
         ]
+        await self.nodes.start()
         if self._changes is not None:
             self._changes.start()
         for job in self._jobs:
@@ -235,6 +242,7 @@ class HubSide:
         for end in self._listening:
             end()
         self._listening = []
+        await self.nodes.stop()
         if self._changes is not None:
             self._changes.stop()
         self.feeder.stop()
@@ -254,13 +262,20 @@ class HubSide:
 
     def _login_ended(self, session_id: str) -> None:
         self.hub.end_login(session_id)
-        if self._changes is not None:
+        if self._changes is not None and not self._hearing:
             self._changes.announce_login_ended(session_id)
 
     def _login_ended_elsewhere(self, session_id: str) -> None:
-        self.hub.end_login(session_id)
-        if self.on_login_ended_elsewhere is not None:
-            self.on_login_ended_elsewhere(session_id)
+        # Everybody here who is told of ends is told, and the session is not believed from memory any more.
+        self._hearing = True
+        try:
+            self._accounts.sessions.forget([session_id])
+        finally:
+            self._hearing = False
+
+    def _user_changed_elsewhere(self, change: UserChange) -> None:
+        self._accounts.sessions.forget_user(change.user_id)
+        self._apply(change)
 
     def _user_changed(self, user: User) -> None:
         change = change_of(user)

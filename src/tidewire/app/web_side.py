@@ -92,7 +92,6 @@ class WebSide:
             links=links,
         )
         self._shares_rooms = links is not None
-        self.hub_side.on_login_ended_elsewhere = self._session_ended
         self.server = WebServer(
             host=settings.host,
             port=settings.port,

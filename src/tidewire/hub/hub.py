@@ -19,7 +19,7 @@ from tidewire.accounts.grants import Address, resolve
 from tidewire.accounts.model import Principal, Role
 from tidewire.core import protocol
 from tidewire.core.clock import Clock
-from tidewire.core.protocol import Delivery, Member
+from tidewire.core.protocol import Delivery, Member, Since
 from tidewire.hub.builtin import Builtin
 from tidewire.hub.command import Command, Commands
 from tidewire.hub.door import Authenticate, Door, Recheck
@@ -209,6 +209,7 @@ class Hub:
         kind: str = "room_message",
         delivery: Delivery | None = None,
         key: str | None = None,
+        place: Since | None = None,
     ) -> Published:
         """Send a message to a room of this node alone, without waiting for anybody; see ``post``.
 
@@ -217,13 +218,14 @@ class Hub:
             kind: Its type on the wire.
             delivery: The room's own class unless said otherwise; only the room's own class has offsets.
             key: In a ``latest`` class: what it is the newest of.
+            place: What its source calls it, in a room that every node fills from the same source.
 
         Raises:
             RuntimeError: The room is shared with other nodes: that needs ``post``.
         """
         if self._board.shared is not None and self._board.shared.covers(resolve(room_id)):
             raise RuntimeError(f"{room_id} is shared with other nodes; use post()")
-        return self._board.rooms.publish(room_id, body, kind=kind, delivery=delivery, key=key)
+        return self._board.rooms.publish(room_id, body, kind=kind, delivery=delivery, key=key, place=place)
 
     async def post(
         self,

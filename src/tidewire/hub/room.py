@@ -67,6 +67,9 @@ class Room(Generic[Member]):
 
     Args:
         epoch: A name that no earlier life of this room had.
+
+    Attributes:
+        guided: Whether epoch and offsets are those of the messages' source, not this room's own.
     """
 
     __slots__ = (
@@ -75,6 +78,7 @@ class Room(Generic[Member]):
         "_pending",
         "_place",
         "epoch",
+        "guided",
         "history",
         "offset",
         "pending_bytes",
@@ -88,6 +92,7 @@ class Room(Generic[Member]):
         self.rules = rules
         self.epoch = epoch
         self.offset = 0
+        self.guided = False
         self.history = History(
             max_messages=rules.history_messages,
             max_age_s=rules.history_age_s,

@@ -202,12 +202,22 @@ class Rooms:
         kind: str = "room_message",
         delivery: Delivery | None = None,
         key: str | None = None,
+        place: Since | None = None,
     ) -> Published:
-        """Send a message to a room without waiting. Raises InvalidRequest if there can be no such room."""
+        """Send a message to a room without waiting. Raises InvalidRequest if there can be no such room.
+
+        Args:
+            place: What the message's source calls it; older ones than the room has are not sent.
+        """
         room = self._rooms.get(room_id)
         if room is None:
             room = self.open(resolve(room_id))
         now = self._clock.monotonic()
+        if place is not None and not self._make_way(room, place):
+            return Published(room_id=room_id, reached=0, epoch=room.epoch, offset=room.offset)
+        if place is None and room.guided:
+            # Of another source than the one whose offsets the room has: shown, but without a place.
+            delivery = "volatile"
         publication = room.publish(body, kind=kind, now=now, timestamp=self._clock.time(), delivery=delivery, key=key)
         self._noted(room, now)
         placed = publication.offset is not None
@@ -300,6 +310,21 @@ class Rooms:
         room = Room(address.room_id, rules, f"{self._epoch}-{self._made}")
         self._rooms[address.room_id] = room
         return room
+
+    def _make_way(self, room: Room[Session], place: Since) -> bool:
+        """Bring a room to the place before ``place``; False if it is there or beyond."""
+        if place.epoch == room.epoch:
+            if place.offset <= room.offset:
+                return False
+            if place.offset == room.offset + 1:
+                return True
+            # Ticks while nobody was inside, or lost on their way: what is remembered before the jump is of no use.
+            self.outflow.flush(room)
+        elif room.offset:
+            self.interrupt(room, to_offset=room.offset + 1, reason="epoch_changed")
+        room.restart(place.epoch, place.offset - 1)
+        room.guided = True
+        return True
 
     def _noted(self, room: Room[Session], now: float) -> None:
         self.published += 1
