@@ -43,7 +43,9 @@ class FeedSide:
         self.node = settings.node_name
         self._changed = asyncio.Event()
         self._lease = _lease(settings, clock, self._changed.set)
-        self.publisher = MarketPublisher(bus, clock, node=self.node, fence=self.fence)
+        self.publisher = MarketPublisher(
+            bus, clock, node=self.node, fence=self.fence, places=settings.redis_url is not None
+        )
         self.source = _source(settings, lines, self.publisher, clock)
         self.commands = FeedCommands(bus, self.source, fence=self.fence)
         self._standby = StandbyPost(bus, clock, node=self.node, describe=self._why_we_wait)

@@ -22,10 +22,13 @@ from tidewire.bus.lease import LeaseTiming
 from tidewire.bus.memory import MemoryBus
 from tidewire.bus.redis import RedisBus
 from tidewire.bus.redis_lease import RedisLease
+from tidewire.bus.redis_log import RedisRoomLog
+from tidewire.bus.redis_members import RedisMembers
 from tidewire.core.clock import SystemClock
 from tidewire.core.feed_status import FEED_STATUS_CHANNEL
 from tidewire.core.loop_watch import LoopWatch
 from tidewire.core.market import TICK_CHANNEL
+from tidewire.hub.links import Links
 from tidewire.monitoring.metrics import FeedSideCollector, NodeCollector, new_registry
 from tidewire.settings import Settings
 from tidewire.web.health import Check
@@ -64,6 +67,7 @@ class Platform:
         self._stack = AsyncExitStack()
         self._watch = LoopWatch()
         self.bus = FencedBus(_bus(settings, self._clock), (TICK_CHANNEL, FEED_STATUS_CHANNEL), self._clock)
+        self._links = _links(settings, self.bus, self._clock)
         self.feed: FeedSide | None = None
         self.web: WebSide | None = None
 
@@ -102,6 +106,9 @@ class Platform:
         if settings.redis_url is not None:
             self.bus.gate.raise_to(await _last_fence(settings.redis_url))
         if self._with_web:
+            if self._links is not None:
+                await self._links.log.start()
+                self._stack.push_async_callback(self._links.log.stop)
             assert settings.secret_key is not None  # noqa: S101 - load_settings demands it outside the demo
             self.web = WebSide(
                 settings,
@@ -113,6 +120,7 @@ class Platform:
                 demo=self._demo,
                 data_notice=self._data_notice,
                 listener=self._listener,
+                links=self._links,
             )
             self._stack.push_async_callback(self.web.stop)
             await self.web.start()
@@ -161,3 +169,10 @@ def _bus(settings: Settings, clock: SystemClock) -> Bus:
         return MemoryBus(clock)
     # Spreads retries of several processes in time; it guards no secret.
     return RedisBus(settings.redis_url, clock, random.Random())  # noqa: S311
+
+
+def _links(settings: Settings, bus: Bus, clock: SystemClock) -> Links | None:
+    if settings.redis_url is None:
+        return None  # rooms of a single process remember by themselves
+    log = RedisRoomLog(settings.redis_url, clock, random.Random())  # noqa: S311
+    return Links(bus, log, RedisMembers(log.commands), settings.node_name)

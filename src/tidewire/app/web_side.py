@@ -36,6 +36,7 @@ from tidewire.core.feed_status import (
 )
 from tidewire.core.loop_watch import LoopWatch
 from tidewire.core.watched_loop import WatchedLoop
+from tidewire.hub.links import Links
 from tidewire.market.routes import market_router
 from tidewire.monitoring.admin_namespace import AdminNamespace
 from tidewire.monitoring.feed_monitor import FeedMonitor
@@ -66,6 +67,7 @@ class WebSide:
         secret_key: Signs form tokens and keys session digests.
         demo, data_notice: What the pages say about themselves and their data.
         listener: A bound socket of a port that other processes serve too; without one the port is our own.
+        links: What this process shares with others; None if it is the only one.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class WebSide:
         demo: bool,
         data_notice: str | None,
         listener: socket.socket | None = None,
+        links: Links | None = None,
     ) -> None:
         self._shares_port = listener is not None
         self._clock = clock
@@ -107,7 +110,9 @@ class WebSide:
             clock,
             secret_key=secret_key,
             origin_allowed=self._origin_allowed,
+            links=links,
         )
+        self._shares_rooms = links is not None
         self.server = WebServer(
             host=settings.host,
             port=settings.port,
@@ -194,6 +199,8 @@ class WebSide:
             "hub": self.hub_side.ready,
             "event_loop": self._watch.ready,
         }
+        if self._shares_rooms:
+            checks["room_log"] = self.hub_side.log_ready
 
         def csrf_token(request: Request) -> str:
             return door.csrf.token(request.state.principal.session_id)

@@ -14,10 +14,17 @@ from redis.asyncio import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ResponseError
+from redis.exceptions import NoPermissionError, NoScriptError, OutOfMemoryError, ReadOnlyError, ResponseError
 
 from tidewire.bus.address import Address
 from tidewire.bus.wire import BrokerLimits, Refusal, encode_command
+
+_CODES = (
+    (NoScriptError, "NOSCRIPT"),
+    (OutOfMemoryError, "OOM"),
+    (ReadOnlyError, "READONLY"),
+    (NoPermissionError, "NOPERM"),
+)
 
 
 class RedisWire:
@@ -44,7 +51,8 @@ class RedisWire:
     def push(self, data: bytes) -> None:
         """Hand ``data`` to the transport without waiting; whoever pushes bounds what is unanswered."""
         self._keep_transport()
-        if self._transport is not None:
+        # A closed one (uvloop raises) is noticed by whoever reads.
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
     async def read(self) -> object:
@@ -53,7 +61,7 @@ class RedisWire:
             # No limit of its own: the deadline is around the whole round trip, in the caller.
             answer = await self._connection.read_response(disable_decoding=True, timeout=math.inf)
         except ResponseError as error:
-            raise Refusal(str(error)) from error
+            raise Refusal(_in_full(error)) from error
         # redis-py returns None for a socket's own ETIMEDOUT, at once and for ever; no command here is answered by nil.
         if answer is None:
             raise ConnectionResetError("the connection timed out, or the server does not speak the protocol")
@@ -117,6 +125,12 @@ def _connection(address: Address, limits: BrokerLimits) -> AbstractConnection:
         tls: dict[str, Any] = {**address.tls}
         return SSLConnection(host=address.host, port=address.port, **tls, **common)
     return Connection(host=address.host, port=address.port, **common)
+
+
+def _in_full(error: ResponseError) -> str:
+    """Return the server's words; redis-py drops the code in front where it has a class for it."""
+    code = next((code for kind, code in _CODES if isinstance(error, kind)), None)
+    return str(error) if code is None or str(error).startswith(code) else f"{code} {error}"
 
 
 def words(error: BaseException | None) -> str:
