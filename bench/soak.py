@@ -61,7 +61,7 @@ def run(house: House, cycles: int, seconds: float) -> int:
     for name, before in baseline.items():
         mark = "" if after[name] == before else f"   NOT BACK: {after[name]}"
         print(f"  {name:<16} {len(before) if isinstance(before, list) else before}{mark}")
-    print(f"  stalls of the loop {house.metric('tidewire_event_loop_stalls'):.0f}")
+    print(f"  stalls of the loop {house.metric('tidewire_event_loop_stalls_total'):.0f}")
     half = [sample for sample in samples if sample[0] >= took_s / 2]
     first, last = samples[0][1] / MIB, samples[-1][1] / MIB
     print(f"  RSS {first:.1f} MiB at the start, {last:.1f} at the end, {resting / MIB:.1f} at rest")

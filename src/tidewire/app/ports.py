@@ -1,6 +1,6 @@
 """Listening sockets of the shared port: one for each worker, made and kept by the parent, inherited by the worker.
 
-With SO_REUSEPORT the kernel deals new connections out evenly (docs/decisions/0008). The parent keeps each
+With SO_REUSEPORT the kernel deals new connections out evenly (docs/decisions/0010). The parent keeps each
 socket, so connections that wait on it are not reset when its worker ends: the next worker of the same place takes them.
 It must not know what is served.
 """

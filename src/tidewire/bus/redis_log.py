@@ -3,7 +3,7 @@
 One step on the broker gives a message its place, keeps it, and announces it (bus/redis_script.py). A broker that comes
 back is not believed blindly: unless it fsyncs every write before it confirms it, what it confirmed may be gone, so the
 rooms of another server process (run_id) begin a new epoch. The same happens when a room turns out to be behind a place
-that this node has seen. Source: reliability.md 1, finding 6, and 4, "Redis"; docs/decisions/0008.
+that this node has seen. Source: reliability.md 1, finding 6, and 4, "Redis"; docs/decisions/0012.
 """
 
 from __future__ import annotations

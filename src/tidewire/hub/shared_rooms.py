@@ -3,7 +3,7 @@
 A node listens to a room's channel while somebody of its own is inside (and a few seconds longer). It listens first and
 reads the log then, so that nothing falls between the two; ``Replica`` puts both into one order. After every break, and
 now and then without one, it compares places and reads what it missed before anything newer goes out. It must not know
-sessions' messages, who may be in a room, or how the log is kept. Source: docs/decisions/0008; reliability.md 1 and 4.
+sessions' messages, who may be in a room, or how the log is kept. Source: docs/decisions/0012; reliability.md 1 and 4.
 """
 
 from __future__ import annotations
