@@ -14,6 +14,7 @@ from tests.support.clock import HandClock
 from tests.support.hub_server import RULES, Doorman
 from tests.support.tape_socket import TapeSocket
 from tidewire.accounts.credential import Credential
+from tidewire.core import protocol
 from tidewire.hub.hub import Hub
 from tidewire.hub.session import Peer, Session
 from tidewire.hub.switchboard import HubOptions
@@ -88,3 +89,8 @@ async def stage() -> AsyncIterator[Stage]:
     await made.hub.start()
     yield made
     await made.hub.stop()
+
+
+def data(value: Any) -> bytes:
+    """Members of a room message."""
+    return protocol.data_body(json.dumps(value).encode())
