@@ -2,7 +2,7 @@
 
 What is heard is applied at once; what could not be heard is looked up in the database (``review``) before anything that
 was held up is sent on, so that a revocation is never overtaken. It must not know rooms or sockets.
-Source: reliability.md 4 ("permission revoked mid-stream"), bar R14; docs/decisions/0009.
+Source: reliability.md 4 ("permission revoked mid-stream"), bar R14; docs/decisions/0013.
 """
 
 from __future__ import annotations

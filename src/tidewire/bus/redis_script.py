@@ -19,7 +19,7 @@ _OPEN = """
 local head, stream = KEYS[1], KEYS[2]
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-local h = redis.call('HMGET', head, 'e', 'o', 's')
+local h = redis.call('HMGET', head, 'e', 'o', 's', 'm', 'c', 'b')
 local epoch, offset, lost = h[1], tonumber(h[2] or '0'), 0
 if epoch then
   if h[3] ~= ARGV[1] and ARGV[2] ~= '1' then
@@ -34,11 +34,10 @@ if not epoch or lost == 1 then
   epoch, offset = ARGV[3], 0
   redis.call('DEL', head, stream)
   redis.call('HSET', head, 'e', epoch, 'o', 0, 's', ARGV[1])
+  h = {}
 elseif h[3] ~= ARGV[1] then
   redis.call('HSET', head, 's', ARGV[1])
 end
--- A room that was only looked at (nodes look at those they follow every 10 s) is soon forgotten.
-redis.call('PEXPIRE', head, offset == 0 and 60000 or ARGV[6])
 """
 
 # KEYS 3: the idempotency key, if there is one. ARGV 7 payload, 8 messages, 9 age, 10 bytes, 11 channel, 12 key's life.
@@ -53,10 +52,9 @@ if KEYS[3] then
   end
 end
 offset = offset + 1
-local numbers = redis.call('HMGET', head, 'm', 'c', 'b')
-local at = math.max(now, tonumber(numbers[1] or '0'))
-local total = tonumber(numbers[2] or '0') + #ARGV[7]
-local before_oldest = tonumber(numbers[3] or '0')
+local at = math.max(now, tonumber(h[4] or '0'))
+local total = tonumber(h[5] or '0') + #ARGV[7]
+local before_oldest = tonumber(h[6] or '0')
 if tonumber(ARGV[8]) > 0 then
   redis.call('XADD', stream, 'MAXLEN', '=', ARGV[8], string.format('%.0f-%d', at, offset),
     'p', ARGV[7], 'c', string.format('%.0f', total))
@@ -92,6 +90,8 @@ READ = (
     "#!lua flags=allow-oom\n"
     + _OPEN
     + """
+-- A room that was only looked at (nodes look at those they follow every 10 s) is soon forgotten.
+redis.call('PEXPIRE', head, offset == 0 and 60000 or ARGV[6])
 redis.call('XTRIM', stream, 'MINID', '=', string.format('%.0f-0', now - tonumber(ARGV[7])))
 local entries
 if epoch == ARGV[4] then
