@@ -18,6 +18,7 @@ import msgspec
 import structlog
 
 from tidewire.app.slot import cause_of
+from tidewire.core.background import background
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +51,7 @@ class Child:
         self._process = process
         self._heard = heard
         self._ready = asyncio.Event()
-        self._reading = asyncio.create_task(self._read(line), name=f"child-{process.pid}")
+        self._reading = background(self._read(line), f"child-{process.pid}")
 
     @classmethod
     async def spawn(cls, arguments: Sequence[str], *, fds: Sequence[int], heard: Callable[[], None]) -> Child:
@@ -153,7 +154,7 @@ class ParentLine:
         """Say that this process serves, and from now on every second that it lives."""
         reader, writer = await asyncio.open_connection(sock=self._socket)
         writer.write(msgspec.json.encode(ChildWord(kind="ready", facts=facts)) + b"\n")
-        self._tasks = [asyncio.create_task(self._beat(writer)), asyncio.create_task(self._watch(reader))]
+        self._tasks = [background(self._beat(writer), "beat"), background(self._watch(reader), "watch-parent")]
 
     def close(self) -> None:
         """Say nothing more. Idempotent."""

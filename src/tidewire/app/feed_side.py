@@ -17,6 +17,7 @@ from tidewire.bus.base import Bus
 from tidewire.bus.lease import LeaseTiming
 from tidewire.bus.lease_keeper import LeaseKeeper
 from tidewire.bus.redis_lease import RedisLease
+from tidewire.core.background import background
 from tidewire.core.clock import Clock
 from tidewire.core.errors import Unavailable
 from tidewire.feed.multi_connection import MultiConnectionManager
@@ -68,7 +69,7 @@ class FeedSide:
             return
         self._standby.start()
         self._lease.start()
-        self._conductor = asyncio.create_task(self._conduct(), name="feed-conductor")
+        self._conductor = background(self._conduct(), "feed-conductor")
 
     async def stop(self) -> None:
         """Disconnect first, so that the last report says so; then let another take over. Idempotent."""
@@ -89,6 +90,7 @@ class FeedSide:
             raise Unavailable(
                 f"This feed does not lead, and knows of no other that does: {self._lease.reason}.",
                 required_action="Look at Redis.",
+                will_not="No ticks are published by this process until it holds the lease.",
             )
         return 0.0
 

@@ -210,6 +210,7 @@ class HubSide:
             raise Unavailable(
                 f"The room log cannot be used (circuit {status.circuit}): {status.reason}.",
                 required_action="Check the Redis or Valkey server.",
+                will_not="Nothing is published to rooms that other nodes share until it answers.",
                 code="broker_unavailable",
             )
         return 0.0 if status is None else status.rtt_ms or 0.0

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 
 import structlog
 
+from tidewire.core.background import background
+
 log = structlog.get_logger(__name__)
 
 
@@ -32,7 +34,7 @@ class Notifier:
         """Say that the service has started, and from now on that the event loop turns."""
         self._send(f"READY=1\nSTATUS={status}")
         if self._address and self._every_s and self._task is None:
-            self._task = asyncio.create_task(self._watchdog(), name="systemd-watchdog")
+            self._task = background(self._watchdog(), "systemd-watchdog")
 
     def stopping(self) -> None:
         """Say that the service is ending; the watchdog goes on until it has. Idempotent."""

@@ -17,6 +17,7 @@ import structlog
 from tidewire.app.child import Child
 from tidewire.app.ports import SharedPort
 from tidewire.app.slot import Slot, SlotState
+from tidewire.core.background import background
 from tidewire.core.clock import Clock
 from tidewire.core.errors import TidewireError, Unavailable
 
@@ -94,10 +95,10 @@ class Supervisor:
         for group in (self._web[:1], self._web[1:], self._feed):
             await asyncio.gather(*(self._first(place) for place in group))
         for place in self.places:
-            place.keeper = asyncio.create_task(self._keep(place), name=f"keep-{place.slot.name}")
+            place.keeper = background(self._keep(place), f"keep-{place.slot.name}")
         self._jobs = [
-            asyncio.create_task(self._watch(), name="watch-children"),
-            asyncio.create_task(self._roll_on_request(), name="rolling-restarts"),
+            background(self._watch(), "watch-children"),
+            background(self._roll_on_request(), "rolling-restarts"),
         ]
 
     async def stop(self) -> int:
@@ -151,7 +152,9 @@ class Supervisor:
         missing = [f"{p.slot.name} ({p.slot.state.value})" for p in self.places if p.slot.state is not SlotState.READY]
         if missing:
             raise Unavailable(
-                f"Not serving: {', '.join(missing)}.", required_action="Look at the log for worker_ended."
+                f"Not serving: {', '.join(missing)}.",
+                required_action="Look at the log for worker_ended.",
+                will_not="The other workers do not stand in for the feed, nor the feed for them.",
             )
         return 0.0
 

@@ -9,6 +9,7 @@ from typing import Protocol
 import structlog
 
 from tidewire.bus.lease import Lease, LeaseAnswer, LeaseTiming, Standing
+from tidewire.core.background import background
 from tidewire.core.clock import Clock
 from tidewire.core.errors import BusError
 from tidewire.core.throttle import Throttle
@@ -70,7 +71,7 @@ class LeaseKeeper:
         """Begin to ask. Raises RuntimeError if it does already."""
         if self._task is not None:
             raise RuntimeError("the lease is asked for already")
-        self._task = asyncio.create_task(self._run(), name="feed-lease")
+        self._task = background(self._run(), "feed-lease")
 
     async def stop(self) -> None:
         """Stop asking and give the lease back, so that a successor need not wait. Idempotent."""

@@ -22,6 +22,7 @@ from tidewire.bus.address import parse_address
 from tidewire.bus.fanout import Watches
 from tidewire.bus.redis_wire import RedisWire, words
 from tidewire.bus.wire import BrokerLimits, Refusal, encode_command, wait_at_most
+from tidewire.core.background import background
 from tidewire.core.backoff import Backoff
 from tidewire.core.clock import Clock
 from tidewire.core.errors import BusError, SettingsError
@@ -104,7 +105,7 @@ class RedisCommands:
         wire = RedisWire(self._address, self._limits)
         began = asyncio.Event()
         refusal: list[BaseException] = []
-        self._supervisor = asyncio.create_task(self._supervise(wire, began, refusal), name="redis-commands")
+        self._supervisor = background(self._supervise(wire, began, refusal), "redis-commands")
         await began.wait()
         if refusal:
             await self.stop()

@@ -117,4 +117,8 @@ class RedisLease:
 def _read(answer: object) -> LeaseAnswer:
     if isinstance(answer, list) and len(answer) == 3 and isinstance(answer[1], bytes) and isinstance(answer[2], bytes):
         return LeaseAnswer(mine=answer[0] == 1, fence=int(answer[1]), holder=answer[2].decode("utf-8", "replace"))
-    raise BusError(f"The Redis server answered something else than was asked: {answer!r:.100}.")
+    raise BusError(
+        f"The Redis server answered something else than was asked: {answer!r:.100}.",
+        required_action="Use Redis 7 or Valkey 8, or newer.",
+        will_not="No feed publishes without holding the lease.",
+    )

@@ -162,7 +162,7 @@ class LineGroup:
         before = self._restarts.get(connection_id)
         if before is None or before.done():
             _log.warning("feed_line_reconnect", line=connection_id)
-            self._restarts[connection_id] = asyncio.create_task(self._restart(line), name="feed-reconnect")
+            self._restarts[connection_id] = background(self._restart(line), "feed-reconnect")
 
     def move(self, ticker: str, connection_id: str) -> None:
         """Make ``connection_id`` the home of a ticker that is carried already. Raises NotFound or InvalidRequest."""
