@@ -45,12 +45,15 @@ def test_a_page_says_that_its_server_is_gone_and_is_live_again_when_it_is_back(
     expect(page.get_by_test_id("retry-now")).to_be_visible()
     expect(column(page, 2).get_by_test_id("stream-state")).to_have_text("")
     assert violations(page) == []
-    since = len(wire.received)
+    paused = len(wire.answers("pause_stream"))
     with serving({**values, "TIDEWIRE_PORT": str(urlsplit(url).port)}, tmp_path):
         expect(page.get_by_test_id("live-state")).to_have_attribute("data-state", "live")
         expect(page.get_by_test_id("banner-reconnecting")).to_have_count(0)
         expect(column(page, 2)).not_to_have_attribute("data-stale", "true")
         expect(column(page, 1).get_by_test_id("stream-state")).to_contain_text("Paused")
+        # Until the new server has answered, it sends what every newcomer gets.
+        wait_until(page, lambda: len(wire.answers("pause_stream")) > paused, "the pause, told again")
+        since = len(wire.received)
         wait_until(page, lambda: len(wire.ticks(since)) >= 5, "five ticks of the new server")
         assert {tick["symbol"] for tick in wire.ticks(since)} == {"TSLA"}
         expect(rows(column(page, 2))).not_to_have_count(0)
