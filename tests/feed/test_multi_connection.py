@@ -10,6 +10,7 @@ import pytest
 
 from tests.feed.conftest import Rig
 from tests.support.upstream import Upstream, status, trade
+from tidewire.core.errors import Conflict, InvalidRequest, NotFound
 from tidewire.core.feed_status import FeedStatus
 from tidewire.feed.multi_connection import ConnectionInfo, timing_for
 from tidewire.feed.single_connection import MassiveWebSocketClient
@@ -279,3 +280,52 @@ def test_delayed_hosts_are_expected_to_lag() -> None:
     """The vendor's delayed feed is 15 minutes late by design; others are not."""
     assert timing_for("wss://delayed.massive.com/stocks").expected_delay_s == 900
     assert timing_for("wss://socket.massive.com/stocks").expected_delay_s == 0
+
+
+async def test_a_line_is_reconnected_on_request(rig: Rig) -> None:
+    """One line ends and begins anew, twice asked is once done, the others stay; not while paused, not a stranger's."""
+    await rig.start("A", "B")
+    rig.manager.reconnect("connection_1")
+    rig.manager.reconnect("connection_1")
+    await rig.until(lambda: rig.line(1).state != "live")
+    await rig.until_state("live", 1)
+    assert rig.venue.attempts == 3
+    assert [ending.cause for ending in rig.line(1).endings] == ["stopped"]
+    assert rig.line(2).endings == []
+    with pytest.raises(NotFound):
+        rig.manager.reconnect("connection_9")
+    await rig.manager.pause("ann")
+    with pytest.raises(Conflict):
+        rig.manager.reconnect("connection_1")
+
+
+async def test_a_pause_ends_a_line_that_is_being_reconnected(rig: Rig) -> None:
+    """A line that is just starting anew does not come back behind the pause."""
+    await rig.start("A")
+    rig.manager.reconnect("connection_1")
+    await rig.manager.pause("ann")
+    await rig.pass_time(0.0, steps=1)
+    assert rig.line(1).state == "paused"
+    await rig.venue.until(lambda: not rig.venue.open_peers)
+    assert rig.venue.attempts <= 2
+
+
+async def test_a_ticker_moves_to_another_line(rig: Rig) -> None:
+    """The new line subscribes, the old one goes on for a moment and then stops; what cannot be moved is refused."""
+    await rig.start("A1 A2", "B1")
+    await rig.venue.until(lambda: sum(len(peer.topics) for peer in rig.venue.peers) == 3)
+    old, new = sorted(rig.venue.peers, key=lambda peer: "T.B1" in peer.topics)
+    rig.manager.move(" a1 ", "connection_2")
+    await rig.venue.until(lambda: "T.A1" in new.topics)
+    assert rig.manager.get_ticker_assignment("A1") == "connection_2"
+    assert "T.A1" in old.topics
+    await rig.pass_time(1, steps=5)
+    await rig.venue.until(lambda: "T.A1" not in old.topics)
+    rig.manager.move("A1", "connection_2")
+    with pytest.raises(NotFound):
+        rig.manager.move("ZZZ", "connection_2")
+    with pytest.raises(NotFound):
+        rig.manager.move("A2", "connection_3")
+    with pytest.raises(InvalidRequest):
+        rig.manager.move("A 2", "connection_1")
+    assert rig.manager.get_connection_tickers("connection_1") == {"A2"}

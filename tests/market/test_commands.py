@@ -38,6 +38,14 @@ class ScriptedFeed:
         """Fail in a way nobody foresaw."""
         raise RuntimeError("boom")
 
+    def reconnect(self, connection_id: str) -> None:
+        """Note it."""
+        self.told.append(("reconnect", connection_id))
+
+    def move(self, ticker: str, connection_id: str) -> None:
+        """Note it."""
+        self.told.append(("move", ticker, connection_id))
+
     def inspect(self, connection_id: str, frame: int, symbol: str) -> FrameInspection:
         """Know frame 7 only."""
         if frame != 7:
@@ -51,7 +59,8 @@ class Bench:
     def __init__(self) -> None:
         self.bus = MemoryBus(HandClock())
         self.feed = ScriptedFeed()
-        self.commands = FeedCommands(self.bus, self.feed, deadline_s=0.05)
+        self.fence: int | None = 0
+        self.commands = FeedCommands(self.bus, self.feed, deadline_s=0.05, fence=lambda: self.fence)
         self.requester = Requester(self.bus, REPLY_TO)
 
     async def ask(self, number: str, **fields: object) -> FeedReply:
@@ -122,7 +131,7 @@ async def test_malformed_commands_are_counted_and_do_nothing(bench: Bench, paylo
     """Bad JSON, missing fields, unknown operations and foreign reply channels change nothing."""
     bench.bus.publish(FEED_COMMAND_CHANNEL, [payload])
     assert (await bench.ask("after", op="pause")).ok
-    assert bench.commands.statistics() == {"done": 1, "failed": 0, "malformed": 1, "waiting": 0}
+    assert bench.commands.statistics() == {"done": 1, "failed": 0, "malformed": 1, "not_ours": 0, "waiting": 0}
     assert len(bench.feed.told) == 1
 
 
@@ -134,3 +143,44 @@ async def test_too_many_commands_are_refused_explicitly(bench: Bench) -> None:
     assert {reply.error["code"] for reply in replies if reply.error} == {"too_many_requests"}
     bench.feed.hold.set()
     await asyncio.gather(*asked)
+
+
+async def test_a_line_is_reconnected_and_a_ticker_moved(bench: Bench) -> None:
+    """Both reach the feed with what they name."""
+    assert (await bench.ask("1", op="reconnect", connection_id="connection_2")).ok
+    assert (await bench.ask("2", op="move", connection_id="connection_1", symbol="AAPL")).ok
+    assert bench.feed.told == [("reconnect", "connection_2"), ("move", "AAPL", "connection_1")]
+
+
+@pytest.mark.parametrize(
+    ("leads_as", "meant", "answer"),
+    [(7, 7, "ok"), (7, 6, "not_leader"), (7, 0, "not_leader"), (7, 8, "silence"), (None, 8, "silence")],
+)
+async def test_exactly_one_feed_answers(bench: Bench, leads_as: int | None, meant: int, answer: str) -> None:
+    """The leader that is meant carries it out, its successor refuses for it, everybody else says nothing."""
+    bench.fence = leads_as
+    asked = asyncio.create_task(bench.ask("1", op="pause", fence=meant))
+    bench.fence = leads_as
+    if answer == "silence":
+        await asyncio.sleep(0)
+        assert bench.commands.statistics()["not_ours"] == 1
+        asked.cancel()
+    else:
+        reply = await asked
+        assert (reply.error or {"code": "ok"})["code"] == answer
+    assert len(bench.feed.told) == (answer == "ok")
+
+
+async def test_a_command_that_waited_while_the_lease_was_lost_is_refused(bench: Bench) -> None:
+    """Who is no longer the leader when its turn comes does not carry it out, and says so."""
+    bench.fence = 7
+    bench.feed.hold.clear()
+    first = asyncio.create_task(bench.ask("1", op="pause", fence=7))
+    second = asyncio.create_task(bench.ask("2", op="pause", fence=7))
+    await asyncio.sleep(0)
+    bench.fence = None
+    bench.feed.hold.set()
+    await first
+    reply = await second
+    assert (reply.error or {})["code"] == "not_leader"
+    assert len(bench.feed.told) <= 1

@@ -65,7 +65,7 @@ async def test_each_tick_is_one_message_of_the_contract() -> None:
         "connection_id": "connection_1",
     }
     assert listener.messages[1]["symbol"] == "IBM"
-    assert publisher.statistics() == {"published": 2, "dropped": 0, "status_refused": 0}
+    assert publisher.statistics() == {"published": 2, "dropped": 0, "status_refused": 0, "fenced": 0}
 
 
 async def test_a_refusing_bus_is_counted_said_once_and_told_to_the_feed() -> None:
@@ -111,3 +111,24 @@ async def test_health_is_published_every_second_until_stopped() -> None:
     assert told == asked - 1 >= 3
     await clock.advance(5.0)
     assert len(listener.messages) == told
+
+
+async def test_a_leader_signs_and_one_that_was_replaced_publishes_nothing() -> None:
+    """Ticks and status carry the number, last; without the lease nothing leaves, and the feed is told."""
+    clock = HandClock()
+    bus = MemoryBus(clock)
+    await bus.start()
+    ticks, statuses = Listener(bus, TICK_CHANNEL), Listener(bus, FEED_STATUS_CHANNEL)
+    numbers: list[int | None] = [7, 7, 8, None, None]
+    publisher = MarketPublisher(bus, clock, node="here", fence=lambda: numbers.pop(0))
+    publisher.receive_ticks([TICK, TICK])
+    publisher.receive_status(status(clock))
+    publisher.receive_ticks([TICK])
+    with pytest.raises(BusError) as refused:
+        publisher.receive_ticks([TICK, TICK])
+    publisher.receive_status(status(clock))
+    assert refused.value.code == "not_leader"
+    assert [tick["fence"] for tick in ticks.messages] == [7, 7, 8]
+    assert list(ticks.messages[0])[-1] == "fence"
+    assert [(said["node"], said["fence"]) for said in statuses.messages] == [("here", 7)]
+    assert publisher.statistics() == {"published": 3, "dropped": 2, "status_refused": 1, "fenced": 2}

@@ -31,9 +31,10 @@ def test_the_feeds_own_ticks_become_data() -> None:
     tick = Tick("BRK.B", 2.5, 7.0, 1_700_000_000.0, "massive", "connection_1", "T", 1.0, 2.0, 3)
     payload = msgspec.json.encode(tick)
     assert symbol_of(payload) == "BRK.B"
-    body = tick_body(payload, "BRK.B")
-    assert body is not None
-    assert json.loads(body)["data"] == {
+    shown = tick_body(payload, "BRK.B")
+    assert shown is not None
+    assert shown.place is None
+    assert json.loads(shown.body)["data"] == {
         "symbol": "BRK.B",
         "price": 2.5,
         "volume": 7.0,
@@ -46,9 +47,9 @@ def test_the_feeds_own_ticks_become_data() -> None:
 
 def test_another_programs_fields_are_not_passed_on() -> None:
     """What the contract does not name may be anything, so it goes nowhere."""
-    body = tick_body(json.dumps({**GOOD, "secret": "x"}).encode(), "AAPL")
-    assert body is not None
-    assert set(json.loads(body)["data"]) == {
+    shown = tick_body(json.dumps({**GOOD, "secret": "x"}).encode(), "AAPL")
+    assert shown is not None
+    assert set(json.loads(shown.body)["data"]) == {
         "symbol",
         "price",
         "volume",

@@ -262,6 +262,25 @@ async def test_pausing_the_feed_is_audited() -> None:
         assert admin.accounts.audited[-1][2] == {"outcome": "failed", "reason": "", "error": "feed_silent"}
 
 
+async def test_lines_and_tickers_are_commanded_and_audited() -> None:
+    """Reconnecting a line and moving a ticker go the same way: permission, audit line, command, outcome."""
+    async with running_admin() as admin, raw_viewer(admin.ws_url) as viewer:
+        await viewer.join()
+        assert (await viewer.ask("reconnect_line", {"connection_id": "connection_1"})) == {"ok": True}
+        move = {"symbol": "AAPL", "connection_id": "connection_2"}
+        assert (await viewer.ask("move_ticker", move)) == {"ok": True}
+        assert [command[0] for command in admin.feed.commands] == ["reconnect", "move"]
+        assert admin.feed.commands[1][1]["symbol"] == "AAPL"
+        assert admin.accounts.audited[1:3] == [
+            ("ada", "feed.reconnect", {"outcome": "done", "connection_id": "connection_1"}),
+            ("ada", "feed.move", {"outcome": "requested", "connection_id": "connection_2", "symbol": "AAPL"}),
+        ]
+        assert (await viewer.ask("move_ticker", {"symbol": "AAPL"}))["error"]["code"] == "bad_request"
+        admin.accounts.cookies["ada"] = principal(permissions=frozenset())
+        assert (await viewer.ask("move_ticker", move))["error"]["code"] == "permission_denied"
+        assert len(admin.feed.commands) == 2
+
+
 async def test_pausing_needs_permission_and_an_audit_log() -> None:
     """Without the permission of this very moment, or without an audit log, the feed is not touched."""
     async with running_admin() as admin, raw_viewer(admin.ws_url) as viewer:

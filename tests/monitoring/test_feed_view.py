@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.admin import feed_status, tick_bytes
+from tidewire.core.feed_status import FeedStandby
 from tidewire.core.market import Tick
 from tidewire.monitoring.bus_tick import UNASSIGNED, BusTick
+from tidewire.monitoring.feed_report import Leader
 from tidewire.monitoring.feed_view import RECENT_PER_LANE, SHOWN_KEPT, FeedView
 
 NOW = 1_700_000_000.0
@@ -24,8 +26,9 @@ def view_with_feed(max_symbols: int = 100) -> FeedView:
 
 
 def test_the_bounds_are_those_of_a_tick() -> None:
-    """BusTick checks every field that core.market.Tick has, and Tidewire's own ticks pass."""
-    assert set(BusTick.__struct_fields__) == {"type", *Tick.__struct_fields__}
+    """BusTick checks every field that core.market.Tick has but its place, and Tidewire's own ticks pass."""
+    shared_rooms_only = {"epoch", "offset"}
+    assert set(BusTick.__struct_fields__) | shared_rooms_only == {"type", *Tick.__struct_fields__}
     view = view_with_feed()
     own = Tick("AAPL", 1.0, 2.0, NOW, "massive", connection_id="connection_1", event="T", received=NOW, frame=7)
     view.receive_ticks([msgspec.json.encode(own)], NOW)
@@ -238,3 +241,27 @@ def test_what_viewers_get_has_exactly_the_documented_fields() -> None:
     assert set(plain) == always
     assert set(full) == always | {"event", "received", "published", "frame"}
     assert (plain["connection_id"], plain["change_pct"]) == (None, None)
+
+
+def test_who_leads_and_who_waits_is_shown() -> None:
+    """The leader by name and number; a feed that waits as long as it says so; what is malformed changes nothing."""
+    view = view_with_feed()
+    leader = msgspec.structs.replace(feed_status(NOW), node="one", fence=7)
+    view.receive_status(msgspec.json.encode(leader), now=NOW, mono=0.0)
+    waits = FeedStandby(node="two", since=NOW, holder="one", reason="one leads")
+    view.receive_standby(msgspec.json.encode(waits), now=NOW, mono=0.0)
+    before = view.report(now=NOW, mono=5.0)
+    assert before.status().leader == Leader(node="one", fence=7)
+    assert before.status().standby == [waits]
+    assert view.report(now=NOW, mono=5.1).status().standby == []
+    assert before.signature() != view.report(now=NOW, mono=5.1).signature()
+    view.receive_standby(msgspec.json.encode(waits), now=NOW, mono=4.0)
+    view.receive_status(msgspec.json.encode(msgspec.structs.replace(leader, node="two", fence=8)), now=NOW, mono=4.0)
+    assert view.report(now=NOW, mono=4.0).status().standby == []
+    for bad in (b"", b"[]", b"{}", b'{"node":' + b"[" * 2000, b" " * 5000):
+        view.receive_standby(bad, now=NOW, mono=5.0)
+    assert view.statistics()["malformed"] == 5
+    for number in range(40):
+        crowd = msgspec.structs.replace(waits, node=f"node {number}")
+        view.receive_standby(msgspec.json.encode(crowd), now=NOW, mono=5.0)
+    assert len(view.report(now=NOW, mono=5.0).status().standby) == 16

@@ -89,6 +89,7 @@ def test_settings_are_frozen() -> None:
         ({"TIDEWIRE_SECRET_KEY": ""}, "TIDEWIRE_SECRET_KEY: is required"),
         ({"TIDEWIRE_SECRET_KEY": "short"}, "too short"),
         ({"TIDEWIRE_HOST": "0.0.0.0"}, "unencrypted beyond this machine"),  # noqa: S104
+        ({"TIDEWIRE_METRICS_PORT": "9100", "TIDEWIRE_METRICS_HOST": "0.0.0.0"}, "show metrics to anybody"),  # noqa: S104
         ({"TIDEWIRE_TLS_CERTIFICATE": "c.pem"}, "only one of them"),
         ({"TIDEWIRE_FEED_CHANNELS": "T,Q"}, "is not a channel with prices"),
         (

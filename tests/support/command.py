@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -57,6 +58,18 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def wait_until_gone(pid: int) -> None:
+    """Return when a process, not necessarily a child of ours, has ended."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        assert select.select([handle], [], [], START_S)[0], f"process {pid} still runs"
+    finally:
+        os.close(handle)
 
 
 class Service:
@@ -116,6 +129,10 @@ class Service:
     def logged(self, event: str) -> dict[str, Any]:
         """Return the first log line with ``event``, waiting for it."""
         return self._until(lambda: next((line for line in self.log() if line.get("event") == event), None))
+
+    def told(self, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Return the first log line for which ``holds`` is true, waiting for it."""
+        return self._until(lambda: next((line for line in self.log() if holds(line)), None))
 
     def log(self) -> list[dict[str, Any]]:
         """Return every JSON line of standard error so far."""

@@ -28,7 +28,7 @@ RULES: dict[str, RoomRules] = {
     "app": RoomRules(presence=True),
     "public": RoomRules(),
     "user": RoomRules(),
-    "market": RoomRules(delivery="latest", state_keys=1),
+    "market": RoomRules(delivery="latest", state_keys=1, fed=True),
     "admin:system_monitoring": RoomRules(delivery="latest", state_keys=16),
     "quote": RoomRules(
         audiences=("plain", "premium"),

@@ -41,7 +41,7 @@ def holdings(platform: Platform) -> dict[str, object]:
         "outbox_bytes": numbers.outbox_bytes,
         "unknown": len(board.registry._unknown_by_ip),
         "deadlines": len(board._timetable),
-        "paces": len(board.rooms._quiet_until),
+        "paces": len(board.rooms.outflow._quiet_until),
         "failures": numbers.failures,
         "files": sorted(_kind(entry) for entry in Path("/proc/self/fd").iterdir()),
     }

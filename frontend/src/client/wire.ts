@@ -8,7 +8,7 @@ export type Json = string | number | boolean | null | Json[] | { [name: string]:
 /** How the connection is: ``connected`` first, the others later. */
 export interface Connection {
   type: "connection";
-  status: "closing" | "connected" | "draining" | "refreshed" | "token_expiring";
+  status: "closing" | "connected" | "degraded" | "draining" | "refreshed" | "restored" | "token_expiring";
   timestamp: number;
   connection_id?: string | null;
   session_id?: string | null;
@@ -22,6 +22,7 @@ export interface Connection {
   reason?: string | null;
   reconnect?: string | null;
   reconnect_after_ms?: number | null;
+  message?: string | null;
 }
 
 /** Who the server takes the client for. */
@@ -203,6 +204,7 @@ export interface Publish {
   room_id: string;
   data: Json;
   volatile?: boolean;
+  op_id?: string | null;
 }
 
 /** Say who you are, as the first message. */
@@ -229,7 +231,10 @@ export type Shape =
 export const CONNECTION_SHAPE: Shape = {
   kind: "object",
   fields: {
-    status: { kind: "word", words: ["closing", "connected", "draining", "refreshed", "token_expiring"] },
+    status: {
+      kind: "word",
+      words: ["closing", "connected", "degraded", "draining", "refreshed", "restored", "token_expiring"],
+    },
     timestamp: { kind: "number" },
     connection_id: { kind: "string" },
     session_id: { kind: "string" },
@@ -274,6 +279,7 @@ export const CONNECTION_SHAPE: Shape = {
     reason: { kind: "string" },
     reconnect: { kind: "string" },
     reconnect_after_ms: { kind: "integer" },
+    message: { kind: "string" },
   },
   optional: [
     "connection_id",
@@ -288,6 +294,7 @@ export const CONNECTION_SHAPE: Shape = {
     "reason",
     "reconnect",
     "reconnect_after_ms",
+    "message",
   ],
 };
 

@@ -19,19 +19,22 @@ from tidewire import __version__
 from tidewire.accounts.api_keys import LOGIN_PREFIX, ApiKeys
 from tidewire.accounts.authentication import Authentication
 from tidewire.accounts.logins import Logins
-from tidewire.accounts.model import Principal, User
-from tidewire.accounts.permissions import effective_permissions
+from tidewire.accounts.model import Principal, Role, User
 from tidewire.accounts.service import Accounts
 from tidewire.accounts.tokens import ConnectionTokens
+from tidewire.app.account_changes import AccountChanges, UserChange, change_of
 from tidewire.app.database import Storage
 from tidewire.app.used_tokens import UsedTokens
 from tidewire.bus.base import Bus
+from tidewire.bus.room_log import LogStatus
 from tidewire.core import protocol
 from tidewire.core.clock import Clock
 from tidewire.core.errors import StoreError, Unavailable
 from tidewire.core.throttle import Throttle
 from tidewire.core.watched_loop import WatchedLoop
 from tidewire.hub.hub import Hub
+from tidewire.hub.links import Links
+from tidewire.hub.nodes import Nodes
 from tidewire.hub.room import RoomRules
 from tidewire.hub.switchboard import HubOptions
 from tidewire.market import rules as market
@@ -81,6 +84,7 @@ class HubSide:
     Args:
         secret_key: Signs connection tokens and keys the digests of API keys.
         origin_allowed: Whether pages of an origin may connect.
+        links: What this process shares with others; None if it is the only one.
     """
 
     def __init__(
@@ -93,8 +97,10 @@ class HubSide:
         *,
         secret_key: str,
         origin_allowed: Callable[[str], bool],
+        links: Links | None = None,
     ) -> None:
         self._accounts = accounts
+        self._links = links
         self._clock = clock
         self.keys = ApiKeys(storage.requests, secret_key=secret_key, clock=clock)
         self._used = UsedTokens(bus)
@@ -113,9 +119,11 @@ class HubSide:
             authenticate=Authentication(accounts, self.keys, self.tokens, self.logins).of_credential,
             rules=ROOMS,
             options=HubOptions(allow_anonymous=settings.allow_anonymous),
+            links=links,
             opened=self.log.opened,
             closed=self.log.closed,
         )
+        self.nodes = Nodes(bus, self.hub, clock, settings.node_name)
         policy = Policy(
             origin_allowed=origin_allowed, cookie_name=SESSION_COOKIE, trusted_proxies=settings.trusted_proxies
         )
@@ -134,6 +142,17 @@ class HubSide:
         self._reviewed_at = clock.monotonic()
         self._untold_reviews = Throttle(every_s=300.0)
         self.reviews_failed = 0
+        # Other nodes hear of changes at once; a process alone has nobody to tell.
+        self._changes: AccountChanges | None = None
+        if links is not None:
+            self._changes = AccountChanges(
+                bus,
+                review=self.review,
+                user_changed=self._user_changed_elsewhere,
+                login_ended=self._login_ended_elsewhere,
+            )
+            self.hub.confirm_before_catch_up(self._changes.confirm)
+        self._hearing = False
 
     def routes(self) -> list[APIRouter]:
         """Return the HTTP routes."""
@@ -165,6 +184,11 @@ class HubSide:
                 "connection_log": self.log.statistics,
                 "connection_tokens": self.tokens.statistics,
                 "rooms_api": self.api.statistics,
+                "nodes": self.nodes.statistics,
+                "room_log": self._log_figures,
+                "shared_rooms": lambda: self.hub.statistics().shared,
+                "shared_presence": lambda: self.hub.statistics().presence,
+                **({"account_changes": self._changes.statistics} if self._changes is not None else {}),
             },
         )
 
@@ -179,6 +203,37 @@ class HubSide:
             )
         return 0.0
 
+    async def log_ready(self) -> float:
+        """Pass while rooms can be published to; return the last round trip, milliseconds. Raises Unavailable."""
+        status = self._log_status()
+        if status is not None and status.state == "down":
+            raise Unavailable(
+                f"The room log cannot be used (circuit {status.circuit}): {status.reason}.",
+                required_action="Check the Redis or Valkey server.",
+                will_not="Nothing is published to rooms that other nodes share until it answers.",
+                code="broker_unavailable",
+            )
+        return 0.0 if status is None else status.rtt_ms or 0.0
+
+    def _log_status(self) -> LogStatus | None:
+        return None if self._links is None else self._links.log.status()
+
+    def _log_figures(self) -> dict[str, int]:
+        status = self._log_status()
+        if status is None:
+            return {}
+        return {
+            "up": int(status.state == "up"),
+            **{f"circuit_{name}": int(status.circuit == name) for name in ("closed", "open", "half_open")},
+            "durable": int(status.durable),
+            "calls": status.calls,
+            "refused": status.refused,
+            "unknown": status.unknown,
+            "connects": status.connects,
+            "state_losses": status.state_losses,
+            "in_flight": status.in_flight,
+        }
+
     async def start(self) -> None:
         """Keep time, feed rooms, and listen to what accounts say. Raises StoreError."""
         await self.log.start()
@@ -189,6 +244,9 @@ class HubSide:
             self._accounts.on_changed(self._user_changed),
             self._accounts.on_revoked(self._login_ended),
         ]
+        await self.nodes.start()
+        if self._changes is not None:
+            self._changes.start()
         for job in self._jobs:
             job.start()
 
@@ -208,6 +266,9 @@ class HubSide:
         for end in self._listening:
             end()
         self._listening = []
+        await self.nodes.stop()
+        if self._changes is not None:
+            self._changes.stop()
         self.feeder.stop()
         self._used.stop()
         await self.hub.stop()
@@ -238,22 +299,43 @@ class HubSide:
 
     def _login_ended(self, session_id: str) -> None:
         self.hub.end_login(session_id)
+        if self._changes is not None and not self._hearing:
+            self._changes.announce_login_ended(session_id)
+
+    def _login_ended_elsewhere(self, session_id: str) -> None:
+        # Everybody here who is told of ends is told, and the session is not believed from memory any more.
+        self._hearing = True
+        try:
+            self._accounts.sessions.forget([session_id])
+        finally:
+            self._hearing = False
+
+    def _user_changed_elsewhere(self, change: UserChange) -> None:
+        self._accounts.sessions.forget_user(change.user_id)
+        self._apply(change)
 
     def _user_changed(self, user: User) -> None:
         self.keys.forget_user(user.id)
-        if user.disabled:
-            self.hub.end_user(user.id)
+        change = change_of(user)
+        self._apply(change)
+        if self._changes is not None:
+            self._changes.announce_user(change)
+
+    def _apply(self, change: UserChange) -> None:
+        """Apply a change of a user, made here or on another node."""
+        if change.disabled:
+            self.hub.end_user(change.user_id)
             return
-        permissions = effective_permissions(user)
+        permissions, role = change.permissions, Role(change.role)
 
         def revise(principal: Principal) -> Principal:
             if principal.session_id.startswith(LOGIN_PREFIX):
                 # What the key's own list allows is in the database; until the review has read it, a key only loses.
                 return replace(
                     principal,
-                    role=min(principal.role, user.role),
+                    role=min(principal.role, role),
                     permissions=principal.permissions & permissions,
                 )
-            return replace(principal, username=user.username, role=user.role, permissions=permissions)
+            return replace(principal, username=change.username, role=role, permissions=permissions)
 
-        self.hub.revise_user(user.id, revise)
+        self.hub.revise_user(change.user_id, revise)

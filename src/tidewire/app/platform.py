@@ -6,20 +6,32 @@ It must not know what any of them does; ``cli`` decides which sides a process ha
 from __future__ import annotations
 
 import random
+import socket
 from contextlib import AsyncExitStack
 
 import structlog
 
-from tidewire.app.database import opened_storage
+from tidewire.app.database import Storage, opened_storage
 from tidewire.app.feed_side import FeedSide
 from tidewire.app.lines import plan_lines
+from tidewire.app.probe import Probe
 from tidewire.app.web_side import WebSide
 from tidewire.bus.base import Bus
+from tidewire.bus.fenced import FencedBus
+from tidewire.bus.lease import LeaseTiming
 from tidewire.bus.memory import MemoryBus
 from tidewire.bus.redis import RedisBus
+from tidewire.bus.redis_lease import RedisLease
+from tidewire.bus.redis_log import RedisRoomLog
+from tidewire.bus.redis_members import RedisMembers
 from tidewire.core.clock import SystemClock
+from tidewire.core.feed_status import FEED_STATUS_CHANNEL
 from tidewire.core.loop_watch import LoopWatch
+from tidewire.core.market import TICK_CHANNEL
+from tidewire.hub.links import Links
+from tidewire.monitoring.metrics import FeedSideCollector, NodeCollector, new_registry
 from tidewire.settings import Settings
+from tidewire.web.health import Check
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +43,8 @@ class Platform:
         settings: Checked settings with a secret key.
         with_feed, with_web: Which sides to run.
         demo, data_notice: What the pages say about themselves and their data.
+        listener: A bound socket of a port that other processes serve too.
+        number: Place among the processes of one machine (0: alone), for the port of its own metrics.
     """
 
     def __init__(
@@ -41,14 +55,19 @@ class Platform:
         with_web: bool = True,
         demo: bool = False,
         data_notice: str | None = None,
+        listener: socket.socket | None = None,
+        number: int = 0,
     ) -> None:
+        self._listener, self._number = listener, number
+        self._probe: Probe | None = None
         self._settings = settings
         self._with_feed, self._with_web = with_feed, with_web
         self._demo, self._data_notice = demo, data_notice
         self._clock = SystemClock()
         self._stack = AsyncExitStack()
         self._watch = LoopWatch()
-        self.bus: Bus = _bus(settings, self._clock)
+        self.bus = FencedBus(_bus(settings, self._clock), (TICK_CHANNEL, FEED_STATUS_CHANNEL), self._clock)
+        self._links = _links(settings, self.bus, self._clock)
         self.feed: FeedSide | None = None
         self.web: WebSide | None = None
 
@@ -59,6 +78,11 @@ class Platform:
             raise RuntimeError("this process serves no pages")
         base = self._settings.base_url
         return base if self._settings.port else f"{base.rsplit(':', 1)[0]}:{self.web.server.port}"
+
+    @property
+    def metrics_url(self) -> str | None:
+        """Where this process alone answers for health and metrics; None if nowhere."""
+        return None if self._probe is None else self._probe.url
 
     async def start(self) -> None:
         """Start everything; on a failure stop what was started. Raises SettingsError, StoreError or BusError."""
@@ -79,7 +103,12 @@ class Platform:
         storage = await self._stack.enter_async_context(opened_storage(settings.database_url, self._clock))
         await self.bus.start()
         self._stack.push_async_callback(self.bus.stop)
+        if settings.redis_url is not None:
+            self.bus.gate.raise_to(await _last_fence(settings.redis_url))
         if self._with_web:
+            if self._links is not None:
+                await self._links.log.start()
+                self._stack.push_async_callback(self._links.log.stop)
             assert settings.secret_key is not None  # noqa: S101 - load_settings demands it outside the demo
             self.web = WebSide(
                 settings,
@@ -90,6 +119,8 @@ class Platform:
                 secret_key=settings.secret_key.get_secret_value(),
                 demo=self._demo,
                 data_notice=self._data_notice,
+                listener=self._listener,
+                links=self._links,
             )
             self._stack.push_async_callback(self.web.stop)
             await self.web.start()
@@ -98,7 +129,39 @@ class Platform:
             self.feed = FeedSide(settings, self.bus, self._clock, await plan_lines(settings, storage.requests))
             self._stack.push_async_callback(self.feed.stop)
             await self.feed.start()
+        if settings.metrics_port is not None:
+            self._probe = self._make_probe(storage)
+            self._stack.push_async_callback(self._probe.stop)
+            await self._probe.start()
+            log.info("metrics", url=self.metrics_url, node=settings.node_name)
         self._watch.start()
+
+    def _make_probe(self, storage: Storage) -> Probe:
+        """Return this process's own port for health and metrics, with what its sides know."""
+        checks: dict[str, Check] = {"database": storage.watch.check, "bus": self.bus.ping}
+        registry = None
+        if self.web is not None:
+            checks |= self.web.checks
+            registry = self.web.registry
+        if self.feed is not None:
+            checks["feed"] = self.feed.ready
+            collector = FeedSideCollector(self.feed.statistics, self.bus.status if registry is None else None)
+            if registry is None:
+                registry = new_registry(collector)
+                registry.register(NodeCollector(self._settings.node_name))
+            else:
+                registry.register(collector)
+        assert registry is not None  # noqa: S101 - a process has at least one side
+        return Probe(self._settings, self._number, checks, registry)
+
+
+async def _last_fence(url: str) -> int:
+    """Return the number of the newest feed, so that a process that has just begun does not believe an older one."""
+    lease = RedisLease(url, "", ttl_s=LeaseTiming().ttl_s)
+    try:
+        return (await lease.look()).fence
+    finally:
+        await lease.close()
 
 
 def _bus(settings: Settings, clock: SystemClock) -> Bus:
@@ -106,3 +169,10 @@ def _bus(settings: Settings, clock: SystemClock) -> Bus:
         return MemoryBus(clock)
     # Spreads retries of several processes in time; it guards no secret.
     return RedisBus(settings.redis_url, clock, random.Random())  # noqa: S311
+
+
+def _links(settings: Settings, bus: Bus, clock: SystemClock) -> Links | None:
+    if settings.redis_url is None:
+        return None  # rooms of a single process remember by themselves
+    log = RedisRoomLog(settings.redis_url, clock, random.Random())  # noqa: S311
+    return Links(bus, log, RedisMembers(log.commands), settings.node_name)

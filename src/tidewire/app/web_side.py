@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import socket
 from collections.abc import Coroutine, Mapping, MutableMapping
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import structlog
+from prometheus_client import CollectorRegistry
 from starlette.requests import Request
 from starlette.routing import Mount
 
@@ -20,22 +22,29 @@ from tidewire.accounts.model import Principal
 from tidewire.accounts.service import Accounts
 from tidewire.app.database import Storage
 from tidewire.app.hub_side import HubSide
-from tidewire.bus.base import Bus
+from tidewire.bus.fenced import FencedBus
 from tidewire.bus.request import Requester
 from tidewire.core.background import background
 from tidewire.core.clock import Clock
-from tidewire.core.errors import StoreError
-from tidewire.core.feed_status import FEED_COMMAND_CHANNEL, FEED_REPLY_PREFIX, FeedCommand, FeedReply
+from tidewire.core.errors import StoreError, Unavailable
+from tidewire.core.feed_status import (
+    FEED_COMMAND_CHANNEL,
+    FEED_REPLY_PREFIX,
+    FeedCommand,
+    FeedOperation,
+    FeedReply,
+)
 from tidewire.core.loop_watch import LoopWatch
 from tidewire.core.watched_loop import WatchedLoop
+from tidewire.hub.links import Links
 from tidewire.market.routes import market_router
 from tidewire.monitoring.admin_namespace import AdminNamespace
 from tidewire.monitoring.feed_monitor import FeedMonitor
-from tidewire.monitoring.metrics import StatusCollector, new_registry
+from tidewire.monitoring.metrics import NodeCollector, StatusCollector, new_registry
 from tidewire.monitoring.routes import monitoring_router
 from tidewire.settings import Settings
 from tidewire.store.records import ActivityEntry
-from tidewire.web.health import Insiders, health_router
+from tidewire.web.health import Check, Insiders, health_router
 from tidewire.web.http import create_http
 from tidewire.web.pages import PageSettings, pages_router, static_mount
 from tidewire.web.security import HttpSecurity
@@ -57,12 +66,14 @@ class WebSide:
     Args:
         secret_key: Signs form tokens and keys session digests.
         demo, data_notice: What the pages say about themselves and their data.
+        listener: A bound socket of a port that other processes serve too; without one the port is our own.
+        links: What this process shares with others; None if it is the only one.
     """
 
     def __init__(
         self,
         settings: Settings,
-        bus: Bus,
+        bus: FencedBus,
         storage: Storage,
         clock: Clock,
         watch: LoopWatch,
@@ -70,7 +81,10 @@ class WebSide:
         secret_key: str,
         demo: bool,
         data_notice: str | None,
+        listener: socket.socket | None = None,
+        links: Links | None = None,
     ) -> None:
+        self._shares_port = listener is not None
         self._clock = clock
         self._watch = watch
         self._bus = bus
@@ -80,9 +94,11 @@ class WebSide:
         self._node = settings.node_name
         self._requester = Requester(bus, f"{FEED_REPLY_PREFIX}{self._node}:{secrets.token_hex(4)}")
         self.namespace = AdminNamespace(
-            authenticate=self._authenticate, monitor=self.monitor, ask_feed=self._ask_feed, audit=self._audit
+            authenticate=self._authenticate, monitor=self.monitor, ask_feed=self.ask_feed, audit=self._audit
         )
         self._purge = WatchedLoop("purge", PURGE_EVERY_S, self._purge_sessions, clock)
+        self.registry: CollectorRegistry | None = None
+        self.checks: Mapping[str, Check] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._socketio: HardenedServer | None = None
         self._rules: HttpSecurity | None = None
@@ -94,7 +110,9 @@ class WebSide:
             clock,
             secret_key=secret_key,
             origin_allowed=self._origin_allowed,
+            links=links,
         )
+        self._shares_rooms = links is not None
         self.server = WebServer(
             host=settings.host,
             port=settings.port,
@@ -103,6 +121,7 @@ class WebSide:
             trusted_proxies=settings.trusted_proxies,
             websocket_protocol=self.hub_side.gateway.protocol_class(),
             http_protocol=self.hub_side.doorkeeper.protocol_class(),
+            listener=listener,
         )
         self._settings = settings
         self._secret_key = secret_key
@@ -126,6 +145,9 @@ class WebSide:
             # The port was not to be had, so nothing else has been started.
             await self.server.stop()
             return
+        if self._shares_port:
+            # On a port of our own newcomers are told that we end; on a shared one somebody else takes them.
+            self.server.stop_accepting()
         await self.hub_side.drain()
         await self._socketio.shutdown()
         await self.server.stop()
@@ -153,7 +175,7 @@ class WebSide:
         self._socketio, sockets = create_socketio(rules.origin_allowed, clock=self._clock)
         self._socketio.register_namespace(self.namespace)
         token = settings.metrics_token.get_secret_value() if settings.metrics_token else None
-        registry = new_registry(
+        registry = self.registry = new_registry(
             StatusCollector(
                 feed=lambda: self.monitor.report().feed,
                 bus=self._bus.status,
@@ -161,6 +183,7 @@ class WebSide:
                 counters=lambda: {
                     **_flat("accounts", self.accounts.statistics()),
                     **_flat("database", self.storage.counters()),
+                    "feed_fenced": self._bus.gate.refused,
                     "http_faults": door.counters.faults,
                     "event_loop_stalls": self._watch.stalls,
                     "websocket_handshakes": door.counters.websockets,
@@ -169,12 +192,15 @@ class WebSide:
             )
         )
         registry.register(self.hub_side.collector())
-        checks = {
+        registry.register(NodeCollector(self._node))
+        checks = self.checks = {
             "database": self.storage.watch.check,
             "bus": self._bus.ping,
             "hub": self.hub_side.ready,
             "event_loop": self._watch.ready,
         }
+        if self._shares_rooms:
+            checks["room_log"] = self.hub_side.log_ready
 
         def csrf_token(request: Request) -> str:
             return door.csrf.token(request.state.principal.session_id)
@@ -220,9 +246,9 @@ class WebSide:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _ask_feed(
+    async def ask_feed(
         self,
-        op: Literal["pause", "resume", "inspect"],
+        op: FeedOperation,
         *,
         by: str,
         reason: str = "",
@@ -230,6 +256,15 @@ class WebSide:
         frame: int = 0,
         symbol: str = "",
     ) -> FeedReply:
+        """Send a command to the feed that leads; return its reply. Raises Unavailable or BusError if there is none."""
+        report = self.monitor.report()
+        if report.feed is None or report.silent_since is not None:
+            raise Unavailable(
+                "No feed is running: none has reported, or it has fallen silent.",
+                required_action="Start `tidewire feed`, or look at its log and at the bus; then try again.",
+                will_not="Nothing was sent; Tidewire will not do it later.",
+                code="feed_absent",
+            )
         command = FeedCommand(
             id=secrets.token_hex(8),
             reply_to=self._requester.reply_channel,
@@ -239,6 +274,7 @@ class WebSide:
             connection_id=connection_id,
             frame=frame,
             symbol=symbol,
+            fence=report.feed.fence,
         )
         answer = await self._requester.ask(
             FEED_COMMAND_CHANNEL, command.id, msgspec.json.encode(command), timeout_s=ASK_TIMEOUT_S

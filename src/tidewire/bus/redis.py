@@ -1,8 +1,8 @@
-"""The bus over Redis 7+ or Valkey 8+ pub/sub: the only file that speaks Redis. It must not know what payloads mean.
+"""The bus over Redis 7+ or Valkey 8+ pub/sub. It must not know what payloads mean.
 
-One connection publishes, one listens. redis-py's own retries and reconnects are off: every connect, write and answer
-has a deadline here, and a connection that missed one is thrown away and never used again (a reused one can hand out
-another command's answer, CVE-2023-28858). Every break is counted and told. Source: reliability.md 1 (finding 5) and 4.
+One connection publishes, one listens. Every connect, write and answer has a deadline here, and a connection that missed
+one is thrown away and never used again (bus/redis_wire.py). Every break is counted and told.
+Source: reliability.md 1 (finding 5) and 4.
 
 Three tasks per pair of connections: publish and confirm, ask for subscriptions, listen. The first to fail ends all
 three; ``_supervise`` then connects anew with full jitter.
@@ -11,25 +11,20 @@ three; ``_supervise`` then connects anew with full jitter.
 from __future__ import annotations
 
 import asyncio
-import math
 import random
 from collections.abc import Collection, Sequence
-from typing import Any
 
 import structlog
-from redis.asyncio import Connection, SSLConnection, UnixDomainSocketConnection
-from redis.asyncio.connection import AbstractConnection
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
-from tidewire.bus.address import Address, parse_address
+from tidewire.bus.address import parse_address
 from tidewire.bus.base import BusStatus, GapNotice, Receive, StateNotice, Watch
 from tidewire.bus.broker_listener import BrokerListener, BrokerSubscription
 from tidewire.bus.broker_publisher import BrokerPublisher
 from tidewire.bus.fanout import Watches
 from tidewire.bus.health import Health
-from tidewire.bus.wire import BrokerLimits, Refusal, encode_command
+from tidewire.bus.redis_wire import RedisLink, words
+from tidewire.bus.wire import BrokerLimits, Refusal
 from tidewire.core.background import background
 from tidewire.core.backoff import Backoff
 from tidewire.core.clock import Clock
@@ -62,7 +57,7 @@ class RedisBus:
         self._states: Watches[[BusStatus]] = Watches("state")
         self._attempts = Throttle()
         self._lock = asyncio.Lock()
-        self._link: _Link | None = None
+        self._link: RedisLink | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._refused = 0
         self._reconnects = 0
@@ -108,7 +103,7 @@ class RedisBus:
                 self._listener.detach(discard=True)
                 self._end("stopped", by_choice=True)
 
-    async def _supervise(self, link: _Link) -> None:
+    async def _supervise(self, link: RedisLink) -> None:
         while True:
             began = await self._serve(link)
             link = await self._reconnect()
@@ -116,7 +111,7 @@ class RedisBus:
             down_s = self._clock.monotonic() - began
             self._attach(link, f"reconnected after {down_s:.1f} s; messages sent meanwhile are missing")
 
-    async def _serve(self, link: _Link) -> float:
+    async def _serve(self, link: RedisLink) -> float:
         """Run the three tasks of one link until the first of them fails; return when that was, monotonic seconds."""
         tasks = [
             asyncio.create_task(self._publisher.run(link.publishing), name="redis-bus-publish"),
@@ -130,7 +125,7 @@ class RedisBus:
                 self._log.error("bus_task_failed", what_happened=repr(cause), exc_info=cause)
             # Before the next await: from here on publish() refuses, and the status must say why.
             self._link = None
-            self._end(_words(cause))
+            self._end(words(cause))
             return self._clock.monotonic()
         finally:
             self._link = None
@@ -141,7 +136,7 @@ class RedisBus:
             self._listener.detach()
             await _all_ended(tasks)
 
-    async def _reconnect(self) -> _Link:
+    async def _reconnect(self) -> RedisLink:
         while True:
             await self._clock.sleep(self._backoff.fail(self._rng.random()))
             try:
@@ -151,8 +146,8 @@ class RedisBus:
                 if count:
                     self._log.warning("bus_connect_failed", attempts=count, **self._unreachable(error).describe())
 
-    async def _open(self) -> _Link:
-        link = _Link(self._address, self._limits)
+    async def _open(self) -> RedisLink:
+        link = RedisLink(self._address, self._limits)
         try:
             async with asyncio.timeout(self._limits.connect_timeout_s):
                 await link.connect()
@@ -161,7 +156,7 @@ class RedisBus:
             raise
         return link
 
-    def _attach(self, link: _Link, reason: str) -> None:
+    def _attach(self, link: RedisLink, reason: str) -> None:
         self._listener.attach()
         self._link = link
         self._health.connected(self._clock.time(), self._clock.monotonic(), reason)
@@ -275,97 +270,10 @@ class RedisBus:
                 "Allow the Redis user +ping +select +client|setname +publish +subscribe +unsubscribe (ACL SETUSER)."
             )
         return BusError(
-            f"The Redis server at {self._address} cannot be used: {_words(error)}.",
+            f"The Redis server at {self._address} cannot be used: {words(error)}.",
             required_action=action,
             will_not="Tidewire does not fall back to the in-process bus, because other processes would not be reached.",
         )
-
-
-class _Wire:
-    """One redis-py connection, used by hand: no pool, no retry, no silent reconnect. Implements bus.wire.Wire."""
-
-    def __init__(self, address: Address, limits: BrokerLimits) -> None:
-        self._connection = _connection(address, limits)
-        self._transport: asyncio.WriteTransport | None = None
-
-    async def connect(self) -> None:
-        await self._connection.connect()  # type: ignore[no-untyped-call]
-        self._keep_transport()
-        await self.write(encode_command(b"PING"))
-        await self.read()
-
-    async def write(self, data: bytes) -> None:
-        # redis-py would connect anew here by itself, and nobody would know.
-        if not self._connection.is_connected:
-            raise ConnectionResetError("the connection is closed")
-        await self._connection.send_packed_command(data, check_health=False)
-
-    async def read(self) -> object:
-        try:
-            # No limit of its own: the deadline is around the whole round trip, in the caller.
-            answer = await self._connection.read_response(disable_decoding=True, timeout=math.inf)
-        except ResponseError as error:
-            raise Refusal(str(error)) from error
-        # redis-py returns None for a socket's own ETIMEDOUT, at once and for ever; no command here is answered by nil.
-        if answer is None:
-            raise ConnectionResetError("the connection timed out, or the server does not speak the protocol")
-        return answer
-
-    async def discard(self) -> None:
-        # Aborted, not closed: close() waits until the write buffer is empty, which a frozen server never lets happen.
-        self._keep_transport()
-        if self._transport is not None:
-            self._transport.abort()
-        await self._connection.disconnect(nowait=True)
-
-    def _keep_transport(self) -> None:
-        """Remember the transport: redis-py forgets it on a failed or cancelled call, after a close() that may wait."""
-        # redis-py has no public way to the transport.
-        writer = self._connection._writer
-        if writer is not None:
-            self._transport = writer.transport
-
-
-class _Link:
-    """The two connections that live and die together."""
-
-    def __init__(self, address: Address, limits: BrokerLimits) -> None:
-        self.publishing = _Wire(address, limits)
-        self.listening = _Wire(address, limits)
-
-    async def connect(self) -> None:
-        await self.publishing.connect()
-        await self.listening.connect()
-
-    async def discard(self) -> None:
-        try:
-            await self.publishing.discard()
-        finally:
-            await self.listening.discard()
-
-
-def _connection(address: Address, limits: BrokerLimits) -> AbstractConnection:
-    # Any: redis-py's constructors take options of many types by name.
-    common: dict[str, Any] = {
-        "db": address.db,
-        "username": address.username or None,
-        "password": address.password or None,
-        # None, not a number: with one, redis-py wraps each write in asyncio.wait_for, which on Python 3.11 can swallow
-        # a cancellation that comes as the write completes. Deadlines and stop() would hang; ours are around every
-        # await.
-        "socket_timeout": None,
-        "socket_connect_timeout": limits.connect_timeout_s,
-        "retry": Retry(NoBackoff(), 0),
-        "protocol": 2,
-        "driver_info": None,
-        "client_name": "tidewire-bus",
-    }
-    if address.scheme == "unix":
-        return UnixDomainSocketConnection(path=address.path, **common)
-    if address.scheme == "rediss":
-        tls: dict[str, Any] = {**address.tls}
-        return SSLConnection(host=address.host, port=address.port, **tls, **common)
-    return Connection(host=address.host, port=address.port, **common)
 
 
 async def _all_ended(tasks: Collection[asyncio.Task[None]]) -> None:
@@ -381,10 +289,3 @@ async def _all_ended(tasks: Collection[asyncio.Task[None]]) -> None:
             task.exception()  # looked at, or asyncio complains: the break has been told with its first cause
     if cut_short is not None:
         raise cut_short
-
-
-def _words(error: BaseException | None) -> str:
-    """Return what happened, in words; redis-py's errors name host and port, never credentials."""
-    if isinstance(error, TimeoutError) and not str(error):
-        return "no answer in time"
-    return str(error) or type(error).__name__

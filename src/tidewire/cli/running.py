@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import structlog
@@ -21,13 +21,13 @@ def run(main: Coroutine[Any, Any, T]) -> T:
         return runner.run(main)
 
 
-def run_service(main: Coroutine[Any, Any, None]) -> None:
+def run_service(main: Coroutine[Any, Any, None], *, at_once: Callable[[], None] = lambda: None) -> None:
     """Run ``main`` until SIGTERM or SIGINT, then cancel it: its own ``finally`` closes what it opened.
 
     The signals are heard from before the first step of ``main``, so that one that comes while things are still being
-    started leaves nothing behind either. A second one ends the process at once, and says so.
+    started leaves nothing behind either. A second one ends the process at once, after ``at_once``, and says so.
     """
-    run(_until_signalled(main))
+    run(_until_signalled(main, at_once))
 
 
 async def wait_for_end() -> None:
@@ -35,7 +35,7 @@ async def wait_for_end() -> None:
     await asyncio.get_running_loop().create_future()
 
 
-async def _until_signalled(main: Coroutine[Any, Any, None]) -> None:
+async def _until_signalled(main: Coroutine[Any, Any, None], at_once: Callable[[], None]) -> None:
     loop = asyncio.get_running_loop()
     service = loop.create_task(main, name="service")
     first: list[str] = []
@@ -43,6 +43,7 @@ async def _until_signalled(main: Coroutine[Any, Any, None]) -> None:
     def receive(signum: signal.Signals) -> None:
         if first:
             log.warning("second signal: ending at once", signal=signum.name, will_not="flush or close anything more")
+            at_once()
             os._exit(128 + signum)
         first.append(signum.name)
         service.cancel()

@@ -12,9 +12,12 @@ import msgspec
 
 FEED_STATUS_CHANNEL = "tidewire:feed:status"
 FEED_COMMAND_CHANNEL = "tidewire:feed:command"
+# Feeds that wait for the leader to go say so here, once a second.
+FEED_STANDBY_CHANNEL = "tidewire:feed:standby"
 # Replies go to FEED_REPLY_PREFIX + the asking node's name.
 FEED_REPLY_PREFIX = "tidewire:feed:reply:"
 
+FeedOperation = Literal["pause", "resume", "inspect", "reconnect", "move"]
 LineStatus = Literal["disconnected", "connecting", "connected", "error", "disabled"]
 # What an operator sees. `status` above is the contract's coarse word, `state` the exact one.
 LineState = Literal[
@@ -106,7 +109,12 @@ class FeedPause(msgspec.Struct, frozen=True):
 
 
 class FeedStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``get_health_status()`` returns, as a struct."""
+    """What ``get_health_status()`` returns, as a struct.
+
+    Attributes:
+        node: Name of the process that runs the feed; empty if it was not said.
+        fence: The number with which it leads; 0 if it needs none. The last member (core/fence.py).
+    """
 
     timestamp: float
     source: Literal["massive", "synthetic"]
@@ -118,6 +126,24 @@ class FeedStatus(msgspec.Struct, frozen=True, kw_only=True):
     paused: FeedPause | None = None
     warnings: list[str] = []
     connections: dict[str, LineHealth]
+    node: str = ""
+    fence: int = 0
+
+
+class FeedStandby(msgspec.Struct, frozen=True, kw_only=True):
+    """A feed that waits.
+
+    Attributes:
+        node: Its name.
+        since: Since when it waits, Unix seconds.
+        holder: Who leads, as far as it knows; empty if nobody does.
+        reason: Why it waits.
+    """
+
+    node: str
+    since: float
+    holder: str
+    reason: str
 
 
 class FeedCommand(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,20 +152,22 @@ class FeedCommand(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         id: Correlation id chosen by the asker.
         reply_to: Channel for the reply.
-        op: ``pause``, ``resume`` or ``inspect``.
+        op: ``pause``, ``resume``, ``inspect``, ``reconnect`` (a line) or ``move`` (a ticker to a line).
+        fence: The leader that is meant, from its last status; any other refuses or says nothing.
         by: Name of the user who asked.
         reason: Why, free text (pause).
-        connection_id, frame, symbol: Which tick (inspect).
+        connection_id, frame, symbol: Which tick (inspect); which line (reconnect, move) and ticker (move).
     """
 
     id: str
     reply_to: str
-    op: Literal["pause", "resume", "inspect"]
+    op: FeedOperation
     by: str
     reason: str = ""
     connection_id: str = ""
     frame: int = 0
     symbol: str = ""
+    fence: int = 0
 
 
 class FrameInspection(msgspec.Struct, frozen=True, kw_only=True):

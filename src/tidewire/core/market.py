@@ -24,6 +24,9 @@ class Tick(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field=
         received: When Tidewire read the frame, Unix seconds; 0.0 if Tidewire did not.
         published: When Tidewire wrote it to the bus, Unix seconds; 0.0 if Tidewire did not.
         frame: Number of the upstream frame on its line (counts from 1); 0 if there was none.
+        epoch, offset: Its place among the symbol's ticks, the same for every process; only where several share rooms.
+
+    A feed that holds a lease adds a last member ``fence`` as it publishes (core/fence.py).
     """
 
     symbol: str
@@ -36,3 +39,5 @@ class Tick(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field=
     received: float = 0.0
     published: float = 0.0
     frame: int = 0
+    epoch: str = ""
+    offset: int = 0

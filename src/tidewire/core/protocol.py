@@ -94,9 +94,10 @@ class Connection(_Server, frozen=True, kw_only=True, tag="connection"):
         user: Absent when anonymous.
         token_expires_at: Unix seconds; absent if the connection does not expire.
         code, reason, reconnect: Only with ``closing``; ``reconnect`` is a word of ``close_code.Reconnect``.
+        message: With ``degraded``, what that means.
     """
 
-    status: Literal["connected", "refreshed", "token_expiring", "draining", "closing"]
+    status: Literal["connected", "refreshed", "token_expiring", "draining", "closing", "degraded", "restored"]
     timestamp: float
     connection_id: str | None = None
     session_id: str | None = None
@@ -110,6 +111,7 @@ class Connection(_Server, frozen=True, kw_only=True, tag="connection"):
     reason: str | None = None
     reconnect: str | None = None
     reconnect_after_ms: int | None = None
+    message: str | None = None
 
 
 class Pong(_Server, frozen=True, kw_only=True, tag="pong"):
@@ -277,11 +279,16 @@ class Unsubscribe(_Client, frozen=True, kw_only=True, tag="unsubscribe"):
 
 
 class Publish(_Client, frozen=True, kw_only=True, tag="publish"):
-    """Send ``data`` (any JSON) to a room; ``volatile`` ones may be dropped and are not kept."""
+    """Send ``data`` (any JSON) to a room; ``volatile`` ones may be dropped and are not kept.
+
+    Attributes:
+        op_id: The client's own name for it: sent again with the same one, it is published once.
+    """
 
     room_id: RoomId
     data: msgspec.Raw
     volatile: bool = False
+    op_id: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_CHARS)] | None = None
 
 
 class Authenticate(_Client, frozen=True, kw_only=True, tag="authenticate"):

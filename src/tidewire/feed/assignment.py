@@ -71,6 +71,14 @@ class Assignment:
             self._set_owner(ticker, line)
         return returned
 
+    def move(self, ticker: str, line: str) -> str | None:
+        """Make ``line`` home and owner of ``ticker``; return the line that carried it, None if nobody did."""
+        before = self.owners.get(ticker)
+        if before is not None:
+            self._homes[ticker] = line
+            self._set_owner(ticker, line)
+        return before
+
     def release(self, tickers: Iterable[str]) -> dict[str, set[str]]:
         """Forget tickers; return those that were owned, by line. Unknown ones are ignored."""
         released: dict[str, set[str]] = {}

@@ -59,6 +59,11 @@ class Failover:
         """Return the tickers that ``line`` still delivers although they went home."""
         return set(self._leaving.get(line, ()))
 
+    def moved(self, now: float, ticker: str, old: str, new: str) -> None:
+        """Somebody has moved ``ticker``: the old line goes on delivering it for the overlap."""
+        self._leaving.get(new, {}).pop(ticker, None)
+        self._leaving.setdefault(old, {})[ticker] = now + self._timing.overlap_s
+
     def reset(self) -> set[str]:
         """All lines were stopped: bring everything home at once; return the lines concerned."""
         concerned = set(self._leaving)

@@ -15,7 +15,7 @@ import structlog
 
 from tidewire.core.background import background
 from tidewire.core.clock import Clock
-from tidewire.core.errors import NotFound
+from tidewire.core.errors import Conflict, InvalidRequest, NotFound
 from tidewire.core.feed_status import FeedPause, FeedStatus, FrameInspection, LineHealth
 from tidewire.feed.assignment import Assignment
 from tidewire.feed.failover import Failover
@@ -69,6 +69,7 @@ class LineGroup:
         self._running = False
         self._pause: FeedPause | None = None
         self._notice: asyncio.Handle | None = None
+        self._restarts: dict[str, asyncio.Task[None]] = {}
         self._warnings: list[str] = []
         # Sorted tickers by line, until the assignment changes.
         self._sorted: dict[str, list[str]] = {}
@@ -148,6 +149,44 @@ class LineGroup:
         """Return a copy of what a line carries; empty if there is no such line."""
         return self._assignment.tickers(connection_id)
 
+    def reconnect(self, connection_id: str) -> None:
+        """End a line's connection and begin anew in the background. Raises NotFound or Conflict."""
+        line = self._line(connection_id)
+        if not self._running or self._pause is not None:
+            raise Conflict(
+                "The feed is paused or not running.",
+                required_action="Resume the feed first.",
+                will_not="No line is connected while the feed is stopped for everybody.",
+                code="feed_not_running",
+            )
+        before = self._restarts.get(connection_id)
+        if before is None or before.done():
+            _log.warning("feed_line_reconnect", line=connection_id)
+            self._restarts[connection_id] = background(self._restart(line), "feed-reconnect")
+
+    def move(self, ticker: str, connection_id: str) -> None:
+        """Make ``connection_id`` the home of a ticker that is carried already. Raises NotFound or InvalidRequest."""
+        self._line(connection_id)
+        symbol = ticker.strip().upper()
+        if parse_ticker(symbol) is None:
+            raise InvalidRequest(
+                f"{ticker[:20]!r} cannot be a ticker.",
+                required_action="Name one ticker as the page shows it.",
+                will_not="Nothing is moved.",
+            )
+        before = self._assignment.move(symbol, connection_id)
+        if before is None:
+            raise NotFound(
+                f"No line carries {symbol}.",
+                required_action="Add it to a universe or to a connection's symbols.",
+                will_not="Moving does not subscribe to new tickers.",
+            )
+        if before != connection_id:
+            _log.warning("feed_ticker_moved", ticker=symbol, old=before, new=connection_id)
+            if self._failover is not None:
+                self._failover.moved(self._clock.monotonic(), symbol, before, connection_id)
+            self._apply({before, connection_id})
+
     # -- reports ------------------------------------------------------------------------------------------------------
 
     def health(self) -> FeedStatus:
@@ -189,16 +228,23 @@ class LineGroup:
 
     def inspect(self, connection_id: str, frame: int, symbol: str) -> FrameInspection:
         """Return the raw frame behind a tick. Raises NotFound when it has left the ring, or there is no such line."""
+        return self._line(connection_id).inspect(frame, symbol)
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _line(self, connection_id: str) -> FeedLine:
         line = self._lines.get(connection_id)
         if line is None:
             raise NotFound(
                 f"There is no enabled line {connection_id[:40]!r}.",
-                required_action="Choose a tick of an enabled connection.",
-                will_not="No other line's frames are searched.",
+                required_action="Choose an enabled connection.",
+                will_not="No other line is taken instead.",
             )
-        return line.inspect(frame, symbol)
+        return line
 
-    # -- inside -------------------------------------------------------------------------------------------------------
+    async def _restart(self, line: FeedLine) -> None:
+        await line.stop("disconnected")
+        line.start()
 
     def _unassigned(self) -> int:
         """Return how many ticks nobody owned; sources that can meet them say so."""
@@ -242,6 +288,8 @@ class LineGroup:
         watcher, self._watcher = self._watcher, None
         if watcher is not None:
             watcher.cancel()
+        # A line that is being started anew is stopped after that, so that it does not come back behind our back.
+        await asyncio.gather(*self._restarts.values(), return_exceptions=True)
         stops = (line.stop(state) for line in self._lines.values())
         await asyncio.gather(*stops, *([watcher] if watcher else []), return_exceptions=True)
         if self._failover is not None:

@@ -140,6 +140,14 @@ class FeedSource(Protocol):
         """End the pause."""
         ...
 
+    def reconnect(self, connection_id: str) -> None:
+        """End a line's connection and begin anew in the background. Raises NotFound or Conflict."""
+        ...
+
+    def move(self, ticker: str, connection_id: str) -> None:
+        """Make ``connection_id`` the home of a ticker that is carried already. Raises NotFound or InvalidRequest."""
+        ...
+
     def inspect(self, connection_id: str, frame: int, symbol: str) -> FrameInspection:
         """Return the raw frame behind a tick. Raises NotFound when it has left the ring."""
         ...

@@ -20,6 +20,9 @@ class Attendance:
 
     Args:
         push: Sends messages to several sessions.
+
+    Attributes:
+        on_local: Called with room, member and whether it came, for a user's first and last connection on this node.
     """
 
     def __init__(self, clock: Clock, push: Callable[[Iterable[Session], list[bytes]], int]) -> None:
@@ -28,6 +31,9 @@ class Attendance:
         self._presence: dict[str, Presence] = {}
         self._watchers: dict[str, dict[Session, None]] = {}
         self._restless: dict[str, None] = {}
+        # Only counted where other nodes want to know: connections per room and user.
+        self._local: dict[str, dict[int, int]] = {}
+        self.on_local: Callable[[str, Member, bool], None] | None = None
 
     def count(self, room_id: str) -> int:
         """Return how many users are present."""
@@ -50,16 +56,29 @@ class Attendance:
         """Count the session's user as present; False where presence is not kept or nobody is known."""
         if not room.rules.presence or session.principal is None:
             return False
-        presence = self._of(room.room_id)
-        presence.join(session.principal.user_id, session.principal.username, timestamp=self._clock.time())
+        presence, user_id = self._of(room.room_id), session.principal.user_id
+        presence.join(user_id, session.principal.username, timestamp=self._clock.time())
+        self._count(room.room_id, presence.member(user_id), 1)
         self._tell(room.room_id, self._clock.monotonic())
         return True
 
     def go(self, session: Session, room: Room[Session]) -> None:
         """Count one connection of the user less; the grace period begins with the last."""
         if session.principal is not None:
-            self._of(room.room_id).leave(session.principal.user_id, now=self._clock.monotonic())
+            presence, user_id = self._of(room.room_id), session.principal.user_id
+            self._count(room.room_id, presence.member(user_id), -1)
+            presence.leave(user_id, now=self._clock.monotonic())
             self._restless[room.room_id] = None
+
+    def remote(self, room_id: str, member: Member, present: bool) -> None:
+        """Count another node as one more connection of a user, or as one less."""
+        presence = self._of(room_id)
+        if present:
+            presence.join(member.user_id, member.username, timestamp=member.joined_at)
+            self._tell(room_id, self._clock.monotonic())
+        else:
+            presence.leave(member.user_id, now=self._clock.monotonic())
+            self._restless[room_id] = None
 
     def watch(self, session: Session, room: Room[Session], watch: bool) -> None:
         """Tell the session who comes and goes, or stop telling it."""
@@ -80,6 +99,19 @@ class Attendance:
         """Tell what is due; called about twice a second."""
         for room_id in list(self._restless):
             self._tell(room_id, now)
+
+    def _count(self, room_id: str, member: Member | None, change: int) -> None:
+        """Tell other nodes of a user's first and last connection here."""
+        if self.on_local is None or member is None:
+            return
+        counts = self._local.setdefault(room_id, {})
+        count = counts[member.user_id] = counts.get(member.user_id, 0) + change
+        if count <= 0:
+            del counts[member.user_id]
+            if not counts:
+                del self._local[room_id]
+        if count == max(0, change):
+            self.on_local(room_id, member, change > 0)
 
     def _of(self, room_id: str) -> Presence:
         presence = self._presence.get(room_id)

@@ -6,15 +6,19 @@ Source: contract.md section 5, "Client -> server".
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 import msgspec
 
-from tidewire.accounts.grants import require_publish, resolve
+from tidewire.accounts.grants import Address, require_enter, require_publish, resolve
 from tidewire.core import protocol
 from tidewire.core.errors import Conflict, InvalidRequest, NotFound
-from tidewire.core.protocol import Sender
+from tidewire.core.protocol import Delivery, Sender
 from tidewire.hub.command import Answer, Command, normal_json
 from tidewire.hub.door import Door, permitted
+from tidewire.hub.rooms import Published
 from tidewire.hub.session import Session
+from tidewire.hub.shared_rooms import SharedRooms
 from tidewire.hub.switchboard import Switchboard
 
 
@@ -58,13 +62,44 @@ class Builtin:
                 will_not="Tidewire will not enter another room on this connection.",
                 code="room_limit",
             )
+        shared = self._board.shared
+        if shared is not None and shared.covers(address) and not shared.at_once(address, message.since):
+            ticket = object()
+            session.coming.setdefault(address.room_id, set()).add(ticket)
+            return self._enter_later(session, address, message, shared, ticket)
+        return self._enter(session, address, message)
+
+    def _enter(self, session: Session, address: Address, message: protocol.Subscribe) -> bytes:
         rooms = self._board.rooms
         self._board.push(session, rooms.enter(session, address, since=message.since, presence=message.presence))
         return b""
 
+    async def _enter_later(
+        self, session: Session, address: Address, message: protocol.Subscribe, shared: SharedRooms, ticket: object
+    ) -> bytes:
+        """Enter when the node knows the room; what has happened meanwhile counts."""
+        coming = session.coming.get(address.room_id, set())
+        try:
+            await shared.ready(address, message.since)
+            if ticket not in coming:
+                raise Conflict(
+                    "You have left the room before you were in it.",
+                    required_action="Subscribe again if you want to be in it.",
+                    will_not="Tidewire will not let you in now.",
+                )
+        finally:
+            coming.discard(ticket)
+            if not coming and session.coming.get(address.room_id) is coming:
+                del session.coming[address.room_id]
+        require_enter(session.principal, address)
+        return self._enter(session, address, message) if session.lifecycle.open else b""
+
     def unsubscribe(self, session: Session, message: protocol.Unsubscribe) -> Answer:
-        """Leave a room."""
-        if not self._board.rooms.leave(session, message.room_id):
+        """Leave a room, also one that is only being entered."""
+        coming = session.coming.pop(message.room_id, None)
+        if coming is not None:
+            coming.clear()
+        if not self._board.rooms.leave(session, message.room_id) and coming is None:
             raise NotFound(
                 "You are not in that room.",
                 required_action="Nothing; or subscribe first.",
@@ -80,12 +115,16 @@ class Builtin:
         require_publish(session.principal, address)
         principal = session.principal
         sender = Sender(user_id=principal.user_id, username=principal.username) if principal is not None else None
-        done = self._board.rooms.publish(
-            message.room_id,
-            protocol.data_body(normal_json(message.data), sender),
-            delivery="volatile" if message.volatile else None,
+        body = protocol.data_body(normal_json(message.data), sender)
+        delivery: Delivery | None = "volatile" if message.volatile else None
+        shared = self._board.shared
+        if shared is None or not shared.covers(address):
+            return msgspec.json.encode(self._board.rooms.publish(message.room_id, body, delivery=delivery))
+        # Two users may choose the same words.
+        op_key = None if message.op_id is None else f"{principal.user_id if principal else ''}/{message.op_id}"
+        return _encoded(
+            shared.publish(message.room_id, body, kind="room_message", delivery=delivery, key=None, op_key=op_key)
         )
-        return msgspec.json.encode(done)
 
     def authenticate(self, session: Session, message: protocol.Authenticate) -> Answer:
         """An anonymous connection may still say who it is; a known one may not become somebody else."""
@@ -108,3 +147,7 @@ class Builtin:
     async def _refresh(self, session: Session, token: str) -> bytes:
         await self._door.refresh(session, token)
         return b""
+
+
+async def _encoded(publishing: Awaitable[Published]) -> bytes:
+    return msgspec.json.encode(await publishing)

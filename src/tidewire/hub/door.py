@@ -104,6 +104,7 @@ class Door:
     async def promote(self, session: Session, token: str) -> None:
         """Let an anonymous connection say who it is. Raises RequestError."""
         principal = await self._ask(session, token)
+        await self._prepare(principal)
         if session.lifecycle.open and session.principal is None:
             self._begin(session, principal, None)
 
@@ -188,6 +189,8 @@ class Door:
         board = self._board
         try:
             principal = await self._who(credential)
+            if principal is not None:
+                await self._prepare(principal)
         except StoreError:
             board.close(session, 4101)
             return
@@ -210,6 +213,12 @@ class Door:
             board.close(session, _REFUSAL[credential.kind])
             return
         self._begin(session, principal, request_id)
+
+    async def _prepare(self, principal: Principal) -> None:
+        """Make the user's own room ready, which is entered with the welcome. Raises BusError."""
+        shared = self._board.shared
+        if shared is not None and self._board.rooms.has_family("user"):
+            await shared.ready(resolve(f"user:{principal.user_id}"))
 
     def _begin(self, session: Session, principal: Principal | None, request_id: MessageId | None) -> None:
         board = self._board

@@ -102,6 +102,11 @@ class History:
                 del self._newest[next(iter(self._newest))]
         self.trim(publication.at)
 
+    def forget(self) -> None:
+        """Forget everything."""
+        self._entries = self._newest = None
+        self._held_bytes = 0
+
     def trim(self, now: float) -> None:
         """Forget what is over a bound at ``now`` (monotonic seconds)."""
         entries = self._entries

@@ -9,24 +9,26 @@ Source: contract.md section 5.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import msgspec
 
 from tidewire.accounts.credential import Credential
-from tidewire.accounts.grants import Address
+from tidewire.accounts.grants import Address, resolve
 from tidewire.accounts.model import Principal, Role
 from tidewire.core import protocol
 from tidewire.core.clock import Clock
-from tidewire.core.protocol import Delivery, Member
+from tidewire.core.protocol import Delivery, Member, Since
 from tidewire.hub.builtin import Builtin
 from tidewire.hub.command import Command, Commands
 from tidewire.hub.door import Authenticate, Door, Recheck
+from tidewire.hub.links import Links
+from tidewire.hub.outflow import Scheduler
 from tidewire.hub.reception import Reception
 from tidewire.hub.registry import ConnectionInfo
 from tidewire.hub.room import EVERYBODY, RoomRules
-from tidewire.hub.rooms import Published, RoomInfo, Scheduler
+from tidewire.hub.rooms import Published, RoomInfo
 from tidewire.hub.session import Peer, Session, Socket
 from tidewire.hub.switchboard import HubOptions, Switchboard
 
@@ -35,7 +37,7 @@ DRAIN_STEP_S = 0.25
 
 
 class HubStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """Counters since start, and what is now."""
+    """Counters since start, and what is now. ``shared``: of rooms that other nodes have as well."""
 
     connections: int
     users: int
@@ -48,6 +50,8 @@ class HubStatistics(msgspec.Struct, frozen=True, kw_only=True):
     outbox_peak_bytes: int
     tasks: int
     failures: dict[str, int]
+    shared: dict[str, int] = {}
+    presence: dict[str, int] = {}
 
 
 class Hub:
@@ -58,6 +62,7 @@ class Hub:
         recheck: Asked at each heartbeat (25 s) whether a login still stands, and what it may.
         rules: Room family -> rules; only these families can be entered.
         commands: Further client messages, from features.
+        links: What this node shares with others; None if it is alone.
         opened, closed: Told about every connection, for the record; must not block.
     """
 
@@ -71,12 +76,15 @@ class Hub:
         options: HubOptions | None = None,
         recheck: Recheck | None = None,
         commands: Iterable[Command] = (),
+        links: Links | None = None,
         opened: Callable[[ConnectionInfo], None] | None = None,
         closed: Callable[[ConnectionInfo], None] | None = None,
     ) -> None:
         options = options or HubOptions()
         self._clock = clock
-        self._board = Switchboard(rules, options, clock=clock, scheduler=scheduler, opened=opened, closed=closed)
+        self._board = Switchboard(
+            rules, options, clock=clock, scheduler=scheduler, links=links, opened=opened, closed=closed
+        )
         self._door = Door(self._board, authenticate, recheck)
         table = Commands([*Builtin(self._board, self._door).commands(), *commands])
         self._reception = Reception(self._board, self._door, table)
@@ -116,7 +124,7 @@ class Hub:
                 board.push(session, [protocol.encode(hint)])
         steps = max(1, round(window_s / DRAIN_STEP_S))
         for step in range(steps):
-            board.rooms.flush_all()
+            board.rooms.outflow.flush_all()
             for session in sessions[step::steps]:
                 board.close(session, 4000, reconnect_after_ms=self._random.randrange(1_000))
             await self._clock.sleep(window_s / steps)
@@ -201,16 +209,53 @@ class Hub:
         kind: str = "room_message",
         delivery: Delivery | None = None,
         key: str | None = None,
+        place: Since | None = None,
     ) -> Published:
-        """Send a message to a room, without waiting for anybody.
+        """Send a message to a room of this node alone, without waiting for anybody; see ``post``.
 
         Args:
             body: The message's members as a JSON object (see ``protocol.data_body``); one per audience if it differs.
             kind: Its type on the wire.
             delivery: The room's own class unless said otherwise; only the room's own class has offsets.
             key: In a ``latest`` class: what it is the newest of.
+            place: What its source calls it, in a room that every node fills from the same source.
+
+        Raises:
+            RuntimeError: The room is shared with other nodes: that needs ``post``.
         """
-        return self._board.rooms.publish(room_id, body, kind=kind, delivery=delivery, key=key)
+        if self._board.shared is not None and self._board.shared.covers(resolve(room_id)):
+            raise RuntimeError(f"{room_id} is shared with other nodes; use post()")
+        return self._board.rooms.publish(room_id, body, kind=kind, delivery=delivery, key=key, place=place)
+
+    async def post(
+        self,
+        room_id: str,
+        body: bytes | Mapping[str, bytes],
+        *,
+        kind: str = "room_message",
+        delivery: Delivery | None = None,
+        key: str | None = None,
+        op_key: str | None = None,
+    ) -> Published:
+        """Send a message to a room, on whichever nodes it is; return when it has its place there.
+
+        Args:
+            op_key: Names this message; the same again within five minutes has the same outcome and is sent once. Only
+                where rooms are shared.
+
+        Raises:
+            BusError: It was not sent, or whether it was is unknown (the text says which).
+        """
+        shared = self._board.shared
+        if shared is None or not shared.covers(resolve(room_id)):
+            return self._board.rooms.publish(room_id, body, kind=kind, delivery=delivery, key=key)
+        return await shared.publish(room_id, body, kind=kind, delivery=delivery, key=key, op_key=op_key)
+
+    async def follow(self, room_id: str) -> None:
+        """Return when ``room``, ``history`` and ``members`` say what any node would. Raises BusError."""
+        shared, address = self._board.shared, resolve(room_id)
+        if shared is not None and shared.covers(address):
+            await shared.ready(address)
 
     def publish_prefix(
         self,
@@ -257,6 +302,11 @@ class Hub:
         return self._board.rooms.attendance.members(room_id)
 
     # ---- for accounts
+
+    def confirm_before_catch_up(self, confirm: Callable[[], Awaitable[None]]) -> None:
+        """Await ``confirm`` before messages that a break held up are sent on; it raises BusError or StoreError."""
+        if self._board.shared is not None:
+            self._board.shared.before_catch_up = confirm
 
     def change_user(self, user_id: int, role: Role, permissions: frozenset[str]) -> int:
         """Apply a user's new role and permissions to all their connections at once; return how many."""
@@ -330,13 +380,15 @@ class Hub:
             opened=board.registry.opened,
             closed_by_code={str(code or "none"): n for code, n in board.registry.closed_by_code.items()},
             published=board.rooms.published,
-            delivered=board.rooms.delivered,
+            delivered=board.rooms.outflow.delivered,
             outbox_bytes=board.budget.held_bytes,
             outbox_peak_bytes=board.budget.peak_bytes,
             tasks=board.tasks,
+            shared=board.shared.statistics() if board.shared is not None else {},
+            presence=board.presence.statistics() if board.presence is not None else {},
             failures={
                 **board.failures,
-                **({"flush": board.rooms.failed_flushes} if board.rooms.failed_flushes else {}),
+                **({"flush": board.rooms.outflow.failed} if board.rooms.outflow.failed else {}),
             },
         )
 

@@ -52,6 +52,11 @@ class Presence:
         """Whether ``take`` may have something to say later without another join or leave."""
         return bool(self._leaving or self._joined or self._left)
 
+    def member(self, user_id: int) -> Member | None:
+        """Return a user who counts as present."""
+        entry = self._entries.get(user_id)
+        return None if entry is None else entry.member
+
     def join(self, user_id: int, username: str, *, timestamp: float) -> None:
         """Count one more connection of a user. ``timestamp``: Unix seconds."""
         entry = self._entries.get(user_id)

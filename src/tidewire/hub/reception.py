@@ -24,8 +24,9 @@ _log = structlog.get_logger(__name__)
 # some; all of them would forgive every flood, because a token comes back every 20 ms.
 MAX_REFUSALS = 2_000
 FORGIVEN = 10
-# Requests of one connection that wait for something; a browser page has a handful.
-MAX_IN_FLIGHT = 16
+# Requests of one connection that wait for something; more than a burst (HubOptions.burst) of publishes, each of which
+# waits for the broker where rooms are shared.
+MAX_IN_FLIGHT = 128
 
 
 class Reception:

@@ -35,6 +35,8 @@ class RoomRules:
         history_messages, history_age_s, history_bytes: Bounds of what can be recovered.
         state_keys: In a ``latest`` room, for how many keys the newest message is kept for newcomers.
         presence: Whether who is inside may be asked.
+        fed: Every node makes the messages of these rooms by itself, from what it hears on the bus; other rooms have one
+            log for all nodes, if there are several.
         audiences: Every name that ``audience_of`` may return; each message is encoded once per audience.
         audience_of: Which variant of a message somebody gets.
     """
@@ -45,6 +47,7 @@ class RoomRules:
     history_bytes: int = 1_048_576
     state_keys: int = 0
     presence: bool = False
+    fed: bool = False
     audiences: tuple[str, ...] = (EVERYBODY,)
     audience_of: Callable[[Principal | None], str] = field(default=one_audience)
 
@@ -64,6 +67,9 @@ class Room(Generic[Member]):
 
     Args:
         epoch: A name that no earlier life of this room had.
+
+    Attributes:
+        guided: Whether epoch and offsets are those of the messages' source, not this room's own.
     """
 
     __slots__ = (
@@ -72,6 +78,7 @@ class Room(Generic[Member]):
         "_pending",
         "_place",
         "epoch",
+        "guided",
         "history",
         "offset",
         "pending_bytes",
@@ -85,6 +92,7 @@ class Room(Generic[Member]):
         self.rules = rules
         self.epoch = epoch
         self.offset = 0
+        self.guided = False
         self.history = History(
             max_messages=rules.history_messages,
             max_age_s=rules.history_age_s,
@@ -172,19 +180,49 @@ class Room(Generic[Member]):
         delivery = delivery or self.rules.delivery
         placed = delivery == self.rules.delivery and delivery != "volatile"
         offset = self.offset + 1 if placed else None
-        epoch = self.epoch if placed else None
+        return self._note(body, kind=kind, at=now, timestamp=timestamp, delivery=delivery, key=key, offset=offset)
+
+    def receive(
+        self, body: bytes | Mapping[str, bytes], *, kind: str, offset: int, at: float, timestamp: float, key: str | None
+    ) -> Publication:
+        """Note a message whose place was given elsewhere; it must be the next one of the room's epoch.
+
+        Raises:
+            KeyError: An audience of the room has no body; nothing was noted.
+        """
+        if offset != self.offset + 1:
+            raise ValueError(f"offset {offset} does not follow {self.offset}")
+        delivery = self.rules.delivery
+        return self._note(body, kind=kind, at=at, timestamp=timestamp, delivery=delivery, key=key, offset=offset)
+
+    def restart(self, epoch: str, offset: int) -> None:
+        """Forget what was, and go on from this place; what is pending must have been flushed."""
+        self.epoch, self.offset = epoch, offset
+        self.history.forget()
+
+    def _note(
+        self,
+        body: bytes | Mapping[str, bytes],
+        *,
+        kind: str,
+        at: float,
+        timestamp: float,
+        delivery: Delivery,
+        key: str | None,
+        offset: int | None,
+    ) -> Publication:
         encoded = {
             audience: room_message(
                 kind,
                 self.room_id,
                 body if isinstance(body, bytes) else body[audience],
                 timestamp=timestamp,
-                epoch=epoch,
+                epoch=self.epoch if offset is not None else None,
                 offset=offset,
             )
             for audience in self.rules.audiences
         }
-        publication = Publication(encoded, now, delivery, offset, key)
+        publication = Publication(encoded, at, delivery, offset, key)
         if offset is not None:
             self.offset = offset
             self.history.append(publication)

@@ -1,18 +1,14 @@
-"""All rooms of one process: entering, leaving, publishing and flushing.
+"""All rooms of one process: entering, leaving and publishing.
 
-Publishing is synchronous and never waits: the room notes the message, a callback of the event loop writes it out.
-Small rooms flush in the same turn of the loop; in large ones flushes keep a distance that grows with the room, so that
-messages are joined instead of costing a write each per member. It must not know commands, authentication or sockets.
-Overflow: a room whose pending messages reach a bound is flushed at once.
+Publishing is synchronous and never waits: the room notes the message, the outflow writes it out. It must not know
+commands, authentication or sockets.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
 
 import msgspec
-import structlog
 
 from tidewire.accounts.grants import Address, resolve
 from tidewire.core import protocol
@@ -23,31 +19,12 @@ from tidewire.hub.attendance import Attendance
 from tidewire.hub.fanout import deliver
 from tidewire.hub.history import Recovery
 from tidewire.hub.outbox import Outcome
+from tidewire.hub.outflow import Outflow, Scheduler
+from tidewire.hub.posted import Posted
 from tidewire.hub.room import Room, RoomRules
 from tidewire.hub.session import Session, Subscription
 
-_log = structlog.get_logger(__name__)
-
-# A write to one socket costs about 5 microseconds; at twice that per member, one room uses at most half a core.
-PACE_PER_MEMBER_S = 10e-6
-# Nobody sees the difference to immediate, and a room of any size stays well under the 50 ms bar.
-MAX_PACE_S = 0.020
-# One frame stays small enough for a client to parse in one go.
-PENDING_MESSAGES = 256
-PENDING_BYTES = 65_536
 MAX_ROOMS = 100_000
-
-
-class Scheduler(Protocol):
-    """What is needed of the event loop."""
-
-    def call_soon(self, callback: Callable[[], None], /) -> object:
-        """Run ``callback`` in the next turn."""
-        ...
-
-    def call_later(self, delay: float, callback: Callable[[], None], /) -> object:
-        """Run ``callback`` after ``delay`` seconds."""
-        ...
 
 
 class RoomInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,21 +70,17 @@ class Rooms:
     ) -> None:
         self._rules = rules
         self._clock = clock
-        self._scheduler = scheduler
         self._epoch = epoch
         self._close_slow = close_slow
         self._rooms: dict[str, Room[Session]] = {}
         self.attendance = Attendance(clock, self.push_to)
-        self._soon: dict[Room[Session], None] = {}
-        self._later: dict[Room[Session], float] = {}
-        self._quiet_until: dict[Room[Session], float] = {}
-        self._later_at = float("inf")
+        self.outflow = Outflow(clock, scheduler, close_slow)
         self._made = 0
         self.published = 0
-        self.delivered = 0
         # Called before somebody enters a room that nobody is in, so that a feature can put its present state there.
         self.fill: Callable[[Address, bool], None] | None = None
-        self.failed_flushes = 0
+        # Rooms that somebody else forgets.
+        self.pinned: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._rooms)
@@ -119,6 +92,21 @@ class Rooms:
     def has_family(self, family: str) -> bool:
         """Whether there are rooms of this kind here."""
         return family in self._rules
+
+    def rules_of(self, family: str) -> RoomRules | None:
+        """Return how rooms of a family behave; None if there are none here."""
+        return self._rules.get(family)
+
+    def require_rules(self, family: str) -> RoomRules:
+        """Return how rooms of a family behave. Raises InvalidRequest if there are none here."""
+        rules = self._rules.get(family)
+        if rules is None:
+            raise InvalidRequest(
+                f"There are no {family} rooms on this server.",
+                required_action="Use a room of a feature that is switched on.",
+                will_not="Tidewire will not open a room without rules.",
+            )
+        return rules
 
     def info(self) -> list[RoomInfo]:
         """Return every room."""
@@ -138,7 +126,7 @@ class Rooms:
             InvalidRequest: Presence was asked for where none is kept.
             Unavailable: There are too many rooms.
         """
-        room = self._open(address)
+        room = self.open(address)
         if presence and not room.rules.presence:
             raise InvalidRequest(
                 f"The room {address.room_id} does not keep who is inside.",
@@ -214,16 +202,24 @@ class Rooms:
         kind: str = "room_message",
         delivery: Delivery | None = None,
         key: str | None = None,
+        place: Since | None = None,
     ) -> Published:
-        """Send a message to a room without waiting. Raises InvalidRequest if there can be no such room."""
+        """Send a message to a room without waiting. Raises InvalidRequest if there can be no such room.
+
+        Args:
+            place: What the message's source calls it; older ones than the room has are not sent.
+        """
         room = self._rooms.get(room_id)
         if room is None:
-            room = self._open(resolve(room_id))
+            room = self.open(resolve(room_id))
         now = self._clock.monotonic()
+        if place is not None and not self._make_way(room, place):
+            return Published(room_id=room_id, reached=0, epoch=room.epoch, offset=room.offset)
+        if place is None and room.guided:
+            # Of another source than the one whose offsets the room has: shown, but without a place.
+            delivery = "volatile"
         publication = room.publish(body, kind=kind, now=now, timestamp=self._clock.time(), delivery=delivery, key=key)
-        self.published += 1
-        if room.pending:
-            self._schedule(room, now)
+        self._noted(room, now)
         placed = publication.offset is not None
         return Published(
             room_id=room_id, reached=len(room), epoch=room.epoch if placed else None, offset=publication.offset
@@ -242,36 +238,64 @@ class Rooms:
         names = [name for name, room in self._rooms.items() if name.startswith(prefix) and len(room)]
         return sum(self.publish(name, body, kind=kind, delivery=delivery, key=key).reached for name in names)
 
-    def flush_all(self) -> None:
-        """Write out everything that is pending, now."""
-        for room in [*self._soon, *self._later]:
-            self._flush(room)
-        self._soon.clear()
-        self._later.clear()
+    def receive(self, room: Room[Session], posted: Posted, *, offset: int | None, at: float) -> None:
+        """Send on what was published on any node: with ``offset`` it is the room's next message, else it has no place.
+
+        Raises:
+            KeyError: It has no body for one of the room's audiences; nobody gets it.
+        """
+        if offset is None:
+            room.publish(
+                posted.body(),
+                kind=posted.kind,
+                now=at,
+                timestamp=posted.timestamp,
+                delivery=posted.delivery or "volatile",
+                key=posted.key,
+            )
+        else:
+            room.receive(
+                posted.body(), kind=posted.kind, offset=offset, at=at, timestamp=posted.timestamp, key=posted.key
+            )
+        self._noted(room, self._clock.monotonic())
+
+    def interrupt(self, room: Room[Session], *, to_offset: int, reason: str) -> int:
+        """Tell every member that the room does not go on from where it was; each must enter again. Return how many."""
+        self.outflow.flush(room)
+        gap = protocol.Gap(
+            room_id=room.room_id, epoch=room.epoch, from_offset=room.offset + 1, to_offset=to_offset, reason=reason
+        )
+        members = list(room)
+        for session in members:
+            room.leave(session)
+            session.subscriptions[room.room_id].suspended = True
+        self.push_to(members, [protocol.encode(gap)])
+        return len(members)
 
     # ---- time
 
     def sweep(self, now: float) -> None:
         """Forget rooms that nobody is in and that remember nothing; called about once a minute."""
         for room_id, room in list(self._rooms.items()):
-            if room.idle(now) and not room.pending and not self.attendance.restless(room_id):
-                del self._rooms[room_id]
-                self.attendance.forget(room_id)
-                self._quiet_until.pop(room, None)
+            kept = room_id in self.pinned or room.pending or self.attendance.restless(room_id)
+            if not kept and room.idle(now):
+                self.forget(room)
+
+    def forget(self, room: Room[Session]) -> None:
+        """The room is not needed any more."""
+        if self._rooms.get(room.room_id) is room:
+            del self._rooms[room.room_id]
+            self.attendance.forget(room.room_id)
+        self.outflow.forget(room)
 
     # ---- inside
 
-    def _open(self, address: Address) -> Room[Session]:
+    def open(self, address: Address) -> Room[Session]:
+        """Return the room, made if need be. Raises InvalidRequest or Unavailable."""
         room = self._rooms.get(address.room_id)
         if room is not None:
             return room
-        rules = self._rules.get(address.family)
-        if rules is None:
-            raise InvalidRequest(
-                f"There are no {address.family} rooms on this server.",
-                required_action="Use a room of a feature that is switched on.",
-                will_not="Tidewire will not open a room without rules.",
-            )
+        rules = self.require_rules(address.family)
         if len(self._rooms) >= MAX_ROOMS:
             self.sweep(self._clock.monotonic())
         if len(self._rooms) >= MAX_ROOMS:
@@ -287,62 +311,25 @@ class Rooms:
         self._rooms[address.room_id] = room
         return room
 
-    def _schedule(self, room: Room[Session], now: float) -> None:
-        if room.pending >= PENDING_MESSAGES or room.pending_bytes >= PENDING_BYTES:
-            self._flush(room)
-            return
-        if room in self._soon or room in self._later:
-            return
-        due = self._quiet_until.get(room, 0.0)
-        if due <= now:
-            if not self._soon:
-                self._scheduler.call_soon(self._flush_soon)
-            self._soon[room] = None
-            return
-        self._later[room] = due
-        if due < self._later_at:
-            self._later_at = due
-            self._scheduler.call_later(due - now, self._flush_later)
+    def _make_way(self, room: Room[Session], place: Since) -> bool:
+        """Bring a room to the place before ``place``; False if it is there or beyond."""
+        if place.epoch == room.epoch:
+            if place.offset <= room.offset:
+                return False
+            if place.offset == room.offset + 1:
+                return True
+            # Ticks while nobody was inside, or lost on their way: what is remembered before the jump is of no use.
+            self.outflow.flush(room)
+        elif room.offset:
+            self.interrupt(room, to_offset=room.offset + 1, reason="epoch_changed")
+        room.restart(place.epoch, place.offset - 1)
+        room.guided = True
+        return True
 
-    def _flush_soon(self) -> None:
-        rooms, self._soon = self._soon, {}
-        for room in rooms:
-            self._flush_safely(room)
-
-    def _flush_later(self) -> None:
-        now = self._clock.monotonic()
-        # A timer may fire a hair early; half a millisecond is nothing to anybody.
-        due = [room for room, at in self._later.items() if at <= now + 0.0005]
-        for room in due:
-            self._later.pop(room, None)
-            self._flush_safely(room)
-        self._later_at = min(self._later.values(), default=float("inf"))
-        if self._later:
-            self._scheduler.call_later(max(0.0, self._later_at - now), self._flush_later)
-
-    def _flush_safely(self, room: Room[Session]) -> None:
-        try:
-            self._flush(room)
-        except Exception:  # noqa: BLE001 - a root of the event loop: one room's failure must not stop the others
-            self.failed_flushes += 1
-            _log.exception("room_flush_failed", room_id=room.room_id, will_not="Tidewire will not send these again.")
-
-    def _flush(self, room: Room[Session]) -> None:
-        shares = room.flush()
-        must_go: list[Session] = []
-        for share in shares:
-            self.delivered += len(share.members) * len(share.publications)
-            must_go += [
-                session
-                for session in deliver(share)
-                if session.hold(room, share.audience, share.publications) is Outcome.CLOSE
-            ]
-        room.settle()
-        self._later.pop(room, None)
-        pace_s = min(MAX_PACE_S, len(room) * PACE_PER_MEMBER_S)
-        self._quiet_until[room] = self._clock.monotonic() + pace_s
-        for session in must_go:
-            self._close_slow(session)
+    def _noted(self, room: Room[Session], now: float) -> None:
+        self.published += 1
+        if room.pending:
+            self.outflow.schedule(room, now)
 
     def push_to(self, sessions: Iterable[Session], encoded: list[bytes], *, key: str | None = None) -> int:
         """Send connection-level messages to several connections; return how many took them."""

@@ -102,6 +102,7 @@ class Session:
         fast: Whether messages may be written at once: open, not slow, nothing held. The fan-out looks at this alone.
         send: The socket's ``send``, one attribute away for the fan-out.
         sequence: Number of the last message written; also how many were.
+        coming: Rooms that are being entered, with a ticket per request; one that is gone has turned back.
         early: Messages that came while the credentials were being checked.
     """
 
@@ -113,6 +114,7 @@ class Session:
         "bytes_out",
         "checking",
         "close_code",
+        "coming",
         "connected_at",
         "connection_id",
         "early",
@@ -158,6 +160,7 @@ class Session:
         self.connected_at = connected_at
         self.principal: Principal | None = None
         self.subscriptions: dict[str, Subscription] = {}
+        self.coming: dict[str, set[object]] = {}
         self.fast = False
         self.checking = False
         self.early: list[bytes] | None = None

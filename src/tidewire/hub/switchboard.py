@@ -12,6 +12,7 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import structlog
 
@@ -22,17 +23,25 @@ from tidewire.core.token_bucket import TokenBucket
 from tidewire.hub.farewell import Farewells
 from tidewire.hub.lifecycle import Due, Lifecycle, Timing
 from tidewire.hub.limit import ErrorBudget
+from tidewire.hub.links import Links
 from tidewire.hub.outbox import HARD_BYTES, Budget, Outbox, Outcome
+from tidewire.hub.outflow import Scheduler
 from tidewire.hub.registry import ConnectionInfo, Registry, describe
 from tidewire.hub.room import RoomRules
-from tidewire.hub.rooms import Rooms, Scheduler
+from tidewire.hub.rooms import Rooms
 from tidewire.hub.session import Peer, Session, Socket
+from tidewire.hub.shared_presence import SharedPresence
+from tidewire.hub.shared_rooms import SharedRooms
 from tidewire.hub.timetable import Timetable
 
 _log = structlog.get_logger(__name__)
 
 # Deadlines are kept to within this; a tick over nobody costs microseconds.
 TICK_S = 0.25
+DEGRADED = (
+    "The message broker cannot be reached: new messages are not delivered until it is back. Stay connected; what was "
+    "acknowledged comes later or is told as lost. Tidewire will not keep what you publish meanwhile."
+)
 SWEEP_S = 60.0
 # A tick that is this late follows a loop that stood still, and what clients sent meanwhile has not been read yet.
 LATE_S = 1.0
@@ -65,6 +74,7 @@ class Switchboard:
     Args:
         rules: Room family -> rules.
         scheduler: The event loop.
+        links: What connects this node with others; without them each room lives here alone.
         opened, closed: Told about every connection, for the record; must not block.
     """
 
@@ -75,6 +85,7 @@ class Switchboard:
         *,
         clock: Clock,
         scheduler: Scheduler,
+        links: Links | None = None,
         opened: Callable[[ConnectionInfo], None] | None = None,
         closed: Callable[[ConnectionInfo], None] | None = None,
     ) -> None:
@@ -89,6 +100,10 @@ class Switchboard:
             epoch=f"e-{secrets.token_hex(4)}",
             close_slow=self._close_slow,
         )
+        self.shared: SharedRooms | None = None
+        self.presence: SharedPresence | None = None
+        if links is not None:
+            self._link(links)
         self.failures: Counter[str] = Counter()
         self.on_heartbeat: Callable[[Session], None] | None = None
         self._opened = opened
@@ -99,6 +114,16 @@ class Switchboard:
         self._keeper: asyncio.Task[None] | None = None
         self._next_sweep = 0.0
 
+    def _link(self, links: Links) -> None:
+        self.shared = SharedRooms(self.rooms, links.log, links.bus, self.clock, self.spawn)
+        self.shared.on_health = self._tell_health
+        if links.members is not None:
+            # Another life of this node must not be taken for this one.
+            name = f"{links.node}:{secrets.token_hex(4)}"
+            self.presence = self.shared.presence = SharedPresence(
+                self.rooms.attendance, links.members, links.bus, self.clock, self.spawn, name
+            )
+
     # ---- running
 
     async def start(self) -> None:
@@ -106,12 +131,16 @@ class Switchboard:
         if self._keeper is not None:
             raise RuntimeError("the hub runs already")
         self._next_sweep = self.clock.monotonic() + SWEEP_S
+        if self.shared is not None:
+            self.shared.start()
         self._keeper = background(self._keep_time(), "hub-time")
 
     async def stop(self) -> None:
         """Cut every connection, cancel what runs, wait for it. Idempotent."""
         for session in self.registry:
             session.socket.abort()
+        if self.shared is not None:
+            self.shared.stop()
         running = [*self._tasks, *([self._keeper] if self._keeper is not None else [])]
         self._keeper = None
         for task in running:
@@ -210,6 +239,10 @@ class Switchboard:
             # A deadline that rounds to "now" again must not keep this loop busy.
             self._timetable.add(session, max(when, now + TICK_S / 2) if when <= now else when)
         self.rooms.attendance.tick(now)
+        if self.shared is not None:
+            self.shared.tick(now)
+        if self.presence is not None:
+            self.presence.tick(now)
         if now >= self._next_sweep:
             self._next_sweep = now + SWEEP_S
             self.rooms.sweep(now)
@@ -250,6 +283,18 @@ class Switchboard:
 
     def _close_slow(self, session: Session) -> None:
         self.close(session, 4003)
+
+    def _tell_health(self, trouble: str) -> None:
+        """Tell everybody that rooms are cut off from other nodes, or that they no longer are."""
+        status: Literal["degraded", "restored"] = "degraded" if trouble else "restored"
+        _log.warning("hub_degraded" if trouble else "hub_restored", reason=trouble, connections=len(self.registry))
+        notice = protocol.Connection(
+            status=status,
+            timestamp=self.clock.time(),
+            reason="broker_unavailable" if trouble else None,
+            message=DEGRADED if trouble else None,
+        )
+        self.rooms.push_to(self.registry, [protocol.encode(notice)])
 
     def _leave_all(self, session: Session) -> None:
         for room_id in list(session.subscriptions):

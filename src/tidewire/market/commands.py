@@ -8,7 +8,7 @@ they are refused.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -42,6 +42,14 @@ class CommandedFeed(Protocol):
         """Return a raw frame. Raises NotFound."""
         ...
 
+    def reconnect(self, connection_id: str) -> None:
+        """End a line's connection and begin anew. Raises RequestError."""
+        ...
+
+    def move(self, ticker: str, connection_id: str) -> None:
+        """Give a ticker to a line. Raises RequestError."""
+        ...
+
 
 class FeedCommands:
     """Listens on FEED_COMMAND_CHANNEL.
@@ -49,9 +57,19 @@ class FeedCommands:
     Args:
         bus: Started before ``start``.
         feed: What the commands act on.
+        fence: Returns the number with which this feed leads (0 if it needs none), None while it does not lead.
     """
 
-    def __init__(self, bus: Bus, feed: CommandedFeed, *, deadline_s: float = DEADLINE_S) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        feed: CommandedFeed,
+        *,
+        deadline_s: float = DEADLINE_S,
+        fence: Callable[[], int | None] = lambda: 0,
+    ) -> None:
+        self._fence = fence
+        self._led_as = 0
         self._bus = bus
         self._feed = feed
         self._deadline_s = deadline_s
@@ -62,6 +80,7 @@ class FeedCommands:
         self.done = 0
         self.failed = 0
         self.malformed = 0
+        self.not_ours = 0
 
     def start(self) -> None:
         """Listen and answer. Raises RuntimeError if it does already."""
@@ -86,6 +105,7 @@ class FeedCommands:
             "done": self.done,
             "failed": self.failed,
             "malformed": self.malformed,
+            "not_ours": self.not_ours,
             "waiting": self._waiting.qsize(),
         }
 
@@ -99,10 +119,26 @@ class FeedCommands:
             if not command.reply_to.startswith(FEED_REPLY_PREFIX):
                 self._refuse_malformed(payload, "reply_to is not a reply channel")
                 continue
+            if not self._is_ours(command):
+                continue
             try:
                 self._waiting.put_nowait(command)
             except asyncio.QueueFull:
                 self._reply(command, error=_busy())
+
+    def _is_ours(self, command: FeedCommand) -> bool:
+        """Whether to carry it out; of several feeds exactly one answers, the one that is meant or has replaced it."""
+        fence = self._fence()
+        if fence is not None:
+            self._led_as = fence
+            if command.fence == fence:
+                return True
+        # A leader answers for those it has replaced; one that has lost the lease, while none is known, for itself.
+        if command.fence == self._led_as or (fence is not None and command.fence < fence):
+            self._reply(command, error=_not_leader(command.op))
+        else:
+            self.not_ours += 1
+        return False
 
     def _refuse_malformed(self, payload: bytes, why: str) -> None:
         self.malformed += 1
@@ -117,6 +153,8 @@ class FeedCommands:
     async def _run(self) -> None:
         while True:
             command = await self._waiting.get()
+            if not self._is_ours(command):
+                continue
             try:
                 inspection = await self._carry_out(command)
             except TidewireError as exc:
@@ -132,11 +170,22 @@ class FeedCommands:
             async with asyncio.timeout(self._deadline_s):
                 if command.op == "inspect":
                     return self._feed.inspect(command.connection_id, command.frame, command.symbol)
-                log.warning("feed_command", op=command.op, by=command.by, reason=command.reason)
+                log.warning(
+                    "feed_command",
+                    op=command.op,
+                    by=command.by,
+                    reason=command.reason,
+                    line=command.connection_id,
+                    symbol=command.symbol,
+                )
                 if command.op == "pause":
                     await self._feed.pause(command.by, command.reason)
-                else:
+                elif command.op == "resume":
                     await self._feed.resume()
+                elif command.op == "reconnect":
+                    self._feed.reconnect(command.connection_id)
+                else:
+                    self._feed.move(command.symbol, command.connection_id)
         except TimeoutError:
             raise Unavailable(
                 f"The feed did not finish {command.op} within {self._deadline_s:g} s.",
@@ -160,6 +209,15 @@ class FeedCommands:
         except BusError as exc:
             # The asker runs into its own deadline and is told there.
             log.exception("feed_reply_refused", op=command.op, by=command.by, **exc.describe())
+
+
+def _not_leader(op: str) -> RequestError:
+    return Unavailable(
+        "Another feed has taken over, or is about to.",
+        required_action="Look at the feed's state on the page, then try again.",
+        will_not=f"This feed does not carry out {op}.",
+        code="not_leader",
+    )
 
 
 def _busy() -> RequestError:

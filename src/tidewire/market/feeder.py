@@ -128,11 +128,11 @@ class RoomFeeder:
             self._show(last, last.payload)
 
     def _show(self, last: _Last, payload: bytes) -> bool:
-        body = tick_body(payload, last.symbol)
-        if body is None:
+        shown = tick_body(payload, last.symbol)
+        if shown is None:
             self.malformed += 1
             return False
-        self._hub.publish(last.room_id, body, kind=KIND, key=last.symbol)
+        self._hub.publish(last.room_id, shown.body, kind=KIND, key=last.symbol, place=shown.place)
         last.shown = True
         self.fed += 1
         return True

@@ -7,12 +7,12 @@ Source: contract.md section 3 (the tick), section 5 (``market:{SYMBOL}``, latest
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta
 
-from tidewire.core.protocol import Epoch, Offset, RoomId
+from tidewire.core.protocol import Epoch, Offset, RoomId, Since
 from tidewire.hub.room import RoomRules
 
 PREFIX = "market:"
@@ -26,7 +26,7 @@ NEWEST_TIMESTAMP = 4_000_000_000.0
 # 16 KiB are about 60 ticks: enough for a page that reconnects within seconds to miss nothing, and 3,000 busy rooms stay
 # under 50 MB. A newcomer gets the newest tick.
 RULES = RoomRules(
-    delivery="latest", history_messages=100, history_age_s=60.0, history_bytes=16_384, state_keys=1, presence=False
+    delivery="latest", history_messages=100, history_age_s=60.0, history_bytes=16_384, state_keys=1, fed=True
 )
 
 
@@ -49,17 +49,30 @@ class TickData(msgspec.Struct, frozen=True, gc=False):
 
 
 class TickMessage(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=KIND):
-    """A market room's message. ``timestamp`` of the envelope is when the server took it."""
+    """A market room's message. ``timestamp`` of the envelope is when the server took it.
+
+    Attributes:
+        epoch, offset: Absent where several nodes share rooms and another program than the feed published the tick.
+    """
 
     room_id: RoomId
-    epoch: Epoch
-    offset: Offset
     timestamp: float
     data: TickData
+    epoch: Epoch | None = None
+    offset: Offset | None = None
 
 
 class _BusTick(TickData, frozen=True, gc=False, kw_only=True):
     type: Literal["market_tick"]
+    epoch: Annotated[str, Meta(max_length=64)] = ""
+    offset: Offset = 0
+
+
+class Shown(NamedTuple):
+    """A tick as a room takes it; ``place`` is None if its publisher gave it none."""
+
+    body: bytes
+    place: Since | None
 
 
 class _Head(msgspec.Struct, frozen=True, gc=False):
@@ -82,8 +95,8 @@ def symbol_of(payload: bytes) -> str | None:
         return None
 
 
-def tick_body(payload: bytes, symbol: str) -> bytes | None:
-    """Return a bus message as the members of a room's message, None if it is not a tick of ``symbol``."""
+def tick_body(payload: bytes, symbol: str) -> Shown | None:
+    """Return a bus message as a room takes it, None if it is not a tick of ``symbol``."""
     if len(payload) > MAX_PAYLOAD_BYTES:
         return None
     try:
@@ -93,4 +106,5 @@ def tick_body(payload: bytes, symbol: str) -> bytes | None:
     if tick.symbol != symbol:
         return None
     data = TickData(tick.symbol, tick.price, tick.volume, tick.timestamp, tick.source, tick.connection_id, tick.event)
-    return b'{"data":%b}' % _encode(data)
+    place = Since(tick.epoch, tick.offset) if tick.epoch and tick.offset else None
+    return Shown(b'{"data":%b}' % _encode(data), place)

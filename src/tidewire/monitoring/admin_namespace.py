@@ -61,8 +61,10 @@ class AdminNamespace(socketio.AsyncNamespace):  # type: ignore[misc]
             "pause_stream": self._pause_stream,
             "resume_stream": self._resume_stream,
             "inspect_tick": self._inspect_tick,
-            "pause_feed": self._pause_feed,
-            "resume_feed": self._resume_feed,
+            "pause_feed": self._control_feed(self._control.pause),
+            "resume_feed": self._control_feed(self._control.resume),
+            "reconnect_line": self._control_feed(self._control.reconnect),
+            "move_ticker": self._control_feed(self._control.move),
         }
         monitor.attach(self._stream)
 
@@ -224,13 +226,14 @@ class AdminNamespace(socketio.AsyncNamespace):  # type: ignore[misc]
             )
         return await self._control.inspect(seen, session.principal)
 
-    async def _pause_feed(self, session: AdminSession, arguments: tuple[object, ...]) -> Ack:
-        await self._control.pause(await self._verified(session), arguments)
-        return {}
+    def _control_feed(self, act: Callable[[Principal, tuple[object, ...]], Awaitable[None]]) -> _Handler:
+        """Return the handler of an event that touches everybody."""
 
-    async def _resume_feed(self, session: AdminSession, arguments: tuple[object, ...]) -> Ack:
-        await self._control.resume(await self._verified(session), arguments)
-        return {}
+        async def handle(session: AdminSession, arguments: tuple[object, ...]) -> Ack:
+            await act(await self._verified(session), arguments)
+            return {}
+
+        return handle
 
     async def _verified(self, session: AdminSession) -> Principal:
         """What touches everybody is checked against the account store now, not a minute ago."""

@@ -50,6 +50,19 @@ class PauseFeed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: Annotated[str, Meta(max_length=500)] = ""
 
 
+class ReconnectLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """End one upstream connection and begin anew."""
+
+    connection_id: Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+class MoveTicker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Give a ticker to another line."""
+
+    symbol: Annotated[str, Meta(min_length=1, max_length=32)]
+    connection_id: Annotated[str, Meta(min_length=1, max_length=64)]
+
+
 def parse_request(arguments: tuple[object, ...], wanted: type[_Request]) -> _Request:
     """Return the event's only argument as ``wanted``. Raises InvalidRequest."""
     if len(arguments) > 1:

@@ -6,15 +6,22 @@ cannot be written, nothing is done.
 
 from __future__ import annotations
 
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import msgspec
 import structlog
 
 from tidewire.accounts.model import Principal
 from tidewire.core.errors import Forbidden, InvalidRequest, RequestError, TidewireError, Unavailable
-from tidewire.core.feed_status import FeedReply
-from tidewire.monitoring.admin_request import PAUSE_FEED_CONFIRMATION, Nothing, PauseFeed, parse_request
+from tidewire.core.feed_status import FeedOperation, FeedReply
+from tidewire.monitoring.admin_request import (
+    PAUSE_FEED_CONFIRMATION,
+    MoveTicker,
+    Nothing,
+    PauseFeed,
+    ReconnectLine,
+    parse_request,
+)
 from tidewire.monitoring.bus_tick import Seen
 
 PERMISSION = "feed:control"
@@ -25,7 +32,7 @@ class AskFeed(Protocol):
 
     async def __call__(
         self,
-        op: Literal["pause", "resume", "inspect"],
+        op: FeedOperation,
         *,
         by: str,
         reason: str = "",
@@ -76,6 +83,18 @@ class FeedControl:
         parse_request(arguments, Nothing)
         await self._require(principal, "feed.resume")
         await self._act(principal, "feed.resume", "resume", "")
+
+    async def reconnect(self, principal: Principal, arguments: tuple[object, ...]) -> None:
+        """End one line's connection and begin anew. Raises as ``pause``."""
+        wanted = parse_request(arguments, ReconnectLine)
+        await self._require(principal, "feed.reconnect")
+        await self._act(principal, "feed.reconnect", "reconnect", line=wanted.connection_id)
+
+    async def move(self, principal: Principal, arguments: tuple[object, ...]) -> None:
+        """Give a ticker to another line, until the feed is started anew. Raises as ``pause``."""
+        wanted = parse_request(arguments, MoveTicker)
+        await self._require(principal, "feed.move")
+        await self._act(principal, "feed.move", "move", line=wanted.connection_id, symbol=wanted.symbol)
 
     async def inspect(self, seen: Seen, principal: Principal) -> dict[str, Any]:
         """Return what is behind a tick: the upstream frame, or the bus message of another program."""
@@ -130,13 +149,25 @@ class FeedControl:
             will_not="Tidewire will not touch the feed for you.",
         )
 
-    async def _act(self, principal: Principal, action: str, op: Literal["pause", "resume"], reason: str) -> None:
-        await self._audit(principal=principal, action=action, details={"outcome": "requested", "reason": reason})
-        outcome: dict[str, object] = {"outcome": "done", "reason": reason}
+    async def _act(
+        self,
+        principal: Principal,
+        action: str,
+        op: FeedOperation,
+        reason: str = "",
+        *,
+        line: str = "",
+        symbol: str = "",
+    ) -> None:
+        what: dict[str, object] = {"reason": reason}
+        if line:
+            what = {"connection_id": line, **({"symbol": symbol} if symbol else {})}
+        await self._audit(principal=principal, action=action, details={"outcome": "requested", **what})
+        outcome: dict[str, object] = {"outcome": "done", **what}
         try:
-            _checked(await self._ask_feed(op, by=principal.username, reason=reason))
+            _checked(await self._ask_feed(op, by=principal.username, reason=reason, connection_id=line, symbol=symbol))
         except TidewireError as exc:
-            outcome = {"outcome": "failed", "reason": reason, "error": exc.code}
+            outcome = {"outcome": "failed", **what, "error": exc.code}
             raise
         finally:
             await self._note(principal, action, outcome)

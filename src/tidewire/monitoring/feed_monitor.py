@@ -14,7 +14,7 @@ import structlog
 
 from tidewire.bus.base import Bus, Subscription
 from tidewire.core.clock import Clock
-from tidewire.core.feed_status import FEED_STATUS_CHANNEL
+from tidewire.core.feed_status import FEED_STANDBY_CHANNEL, FEED_STATUS_CHANNEL
 from tidewire.core.market import TICK_CHANNEL
 from tidewire.core.watched_loop import WatchedLoop
 from tidewire.monitoring.bus_tick import Seen
@@ -83,6 +83,7 @@ class FeedMonitor:
         self._subscriptions = [
             self._bus.subscribe(TICK_CHANNEL, self._receive_ticks),
             self._bus.subscribe(FEED_STATUS_CHANNEL, self._receive_status),
+            self._bus.subscribe(FEED_STANDBY_CHANNEL, self._receive_standby),
         ]
         for loop in self._loops.values():
             loop.start()
@@ -137,6 +138,11 @@ class FeedMonitor:
             self.view.receive_status(payload, now=self.clock.time(), mono=self.clock.monotonic())
         self._look_again = True
         self._log_errors()
+
+    def _receive_standby(self, _: str, payloads: Sequence[bytes]) -> None:
+        for payload in payloads:
+            self.view.receive_standby(payload, now=self.clock.time(), mono=self.clock.monotonic())
+        self._look_again = True
 
     def _flush(self) -> None:
         if self._look_again:

@@ -11,7 +11,7 @@ import re
 import msgspec
 from msgspec.structs import replace
 
-from tidewire.core.feed_status import FeedPause, FeedStatus, LineHealth
+from tidewire.core.feed_status import FeedPause, FeedStandby, FeedStatus, LineHealth
 from tidewire.core.loop_report import LoopReport
 from tidewire.monitoring.bus_errors import BusErrorReport
 from tidewire.monitoring.bus_tick import UNASSIGNED, Malformed
@@ -20,7 +20,10 @@ from tidewire.monitoring.history import UNKNOWN, Point, point_of
 # 16 lines of some thousand tickers each stay below 1 MiB; the rest is room for endings and samples.
 MAX_STATUS_BYTES = 4 * 1024 * 1024
 _LINE_ID = re.compile(r"connection_([1-9]|1[0-6])", re.ASCII)
+# Two names, a sentence and a number.
+MAX_STANDBY_BYTES = 4096
 _decode = msgspec.json.Decoder(FeedStatus).decode
+_decode_standby = msgspec.json.Decoder(FeedStandby).decode
 
 
 def is_known_line(line: str) -> bool:
@@ -43,12 +46,31 @@ def parse_status(payload: bytes) -> FeedStatus:
     return status
 
 
+def parse_standby(payload: bytes) -> FeedStandby:
+    """Return what a waiting feed said. Raises Malformed."""
+    if len(payload) > MAX_STANDBY_BYTES:
+        raise Malformed(f"standby of {len(payload)} bytes; at most {MAX_STANDBY_BYTES} are accepted")
+    try:
+        return _decode_standby(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        raise Malformed(f"standby: {exc}") from exc
+    except RecursionError as exc:
+        raise Malformed("standby: JSON nested too deeply") from exc
+
+
 class Unassigned(msgspec.Struct, frozen=True, kw_only=True):
     """Ticks that no line owns, as counted by this process."""
 
     message_count: int
     messages_per_second: float
     last_message_time: float | None
+
+
+class Leader(msgspec.Struct, frozen=True, kw_only=True):
+    """Who speaks for the feed; ``fence`` is 0 if there can be only one."""
+
+    node: str
+    fence: int
 
 
 class MonitorStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +95,8 @@ class MonitorStatus(msgspec.Struct, frozen=True, kw_only=True):
     unassigned: Unassigned
     bus_errors: BusErrorReport
     loops: dict[str, LoopReport]
+    leader: Leader | None
+    standby: list[FeedStandby]
     connections: dict[str, LineHealth]
 
 
@@ -99,6 +123,7 @@ class FeedReport(msgspec.Struct, frozen=True, kw_only=True):
     unassigned_last_at: float | None
     errors: BusErrorReport
     loops: dict[str, LoopReport]
+    standby: tuple[FeedStandby, ...] = ()
 
     def lines(self) -> dict[str, LineHealth]:
         """Return every slot; while the feed is silent, none of them as connected."""
@@ -130,6 +155,8 @@ class FeedReport(msgspec.Struct, frozen=True, kw_only=True):
             ),
             bus_errors=self.errors,
             loops=self.loops,
+            leader=Leader(node=feed.node, fence=feed.fence) if feed else None,
+            standby=list(self.standby),
             connections=lines,
         )
 
@@ -179,6 +206,8 @@ class FeedReport(msgspec.Struct, frozen=True, kw_only=True):
         return (
             self.silent_since is not None,
             feed and (feed.source, feed.total_connections, feed.connected_count, feed.paused, tuple(feed.warnings)),
+            feed and (feed.node, feed.fence),
+            self.standby,
             self.errors.count,
             self.unassigned_count > 0,
             tuple((name, loop.is_late, loop.failures) for name, loop in self.loops.items()),

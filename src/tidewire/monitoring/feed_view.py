@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Mapping, Sequence
 
-from tidewire.core.feed_status import FeedStatus
+from tidewire.core.feed_status import FeedStandby, FeedStatus
 from tidewire.core.loop_report import LoopReport
 from tidewire.monitoring.bus_errors import BusErrors
 from tidewire.monitoring.bus_tick import SYMBOL, UNASSIGNED, Malformed, Seen, decode_tick
-from tidewire.monitoring.feed_report import FeedReport, is_known_line, parse_status
+from tidewire.monitoring.feed_report import FeedReport, is_known_line, parse_standby, parse_status
 
 # Enough for every US stock and then some; the least recently traded is forgotten first.
 MAX_SYMBOLS = 20_000
@@ -24,6 +24,8 @@ SILENT_AFTER_S = 5.0
 # Ticks that viewers have on screen can be inspected although their lane's ring has moved on: 20,000 is 10 s at the
 # most that one viewer can be shown (80 per 40 ms), minutes at usual rates.
 SHOWN_KEPT = 20_000
+# More feeds than this wait for nothing.
+MAX_STANDBY = 16
 _RATE_WINDOW_S = 5
 
 
@@ -66,6 +68,7 @@ class FeedView:
         self._feed: FeedStatus | None = None
         self._heard_at = now
         self._heard_mono = mono
+        self._standby: dict[str, tuple[FeedStandby, float]] = {}
         self._unassigned_counts: deque[int] = deque([0], maxlen=_RATE_WINDOW_S + 1)
 
     def receive_ticks(self, payloads: Sequence[bytes], now: float) -> None:
@@ -101,6 +104,8 @@ class FeedView:
             self.errors.count(payload, str(exc), now)
             return
         self._feed = status
+        # Who leads does not wait any more; what it said a moment ago would show it twice.
+        self._standby.pop(status.node, None)
         self._heard_at = now
         self._heard_mono = mono
         self._lanes = {line: self._lanes.get(line) or Lane() for line in status.connections}
@@ -109,6 +114,18 @@ class FeedView:
             self._tickers = tickers
             # Reversed, so that a ticker on two lines stays on the first (contract.md section 2).
             self._owners = {symbol: line for line in reversed(tickers) for symbol in tickers[line]}
+
+    def receive_standby(self, payload: bytes, *, now: float, mono: float) -> None:
+        """Take one message of a feed that waits; a malformed one is counted and changes nothing."""
+        try:
+            standby = parse_standby(payload)
+        except Malformed as exc:
+            self.errors.count(payload, str(exc), now)
+            return
+        self._standby.pop(standby.node, None)
+        self._standby[standby.node] = (standby, mono)
+        while len(self._standby) > MAX_STANDBY:
+            del self._standby[next(iter(self._standby))]
 
     def take_fresh(self) -> list[Seen]:
         """Return the ticks gathered since the last call, oldest first."""
@@ -166,6 +183,7 @@ class FeedView:
             unassigned_last_at=self._unassigned.last_at,
             errors=self.errors.report(),
             loops=dict(loops or {}),
+            standby=tuple(s for s, heard in self._standby.values() if mono - heard <= SILENT_AFTER_S),
         )
 
     def statistics(self) -> dict[str, int]:

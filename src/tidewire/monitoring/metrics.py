@@ -6,7 +6,8 @@ Source: Prometheus manual, "Metric and label naming", "Writing exporters".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -77,6 +78,63 @@ class StatusCollector(Collector):
         yield GaugeMetricFamily("tidewire_feed_known", "1 once the feed has reported", value=float(status is not None))
         if status is not None:
             yield from _feed_metrics(status)
+
+
+class NodeCollector(Collector):
+    """Says whose metrics these are: behind a shared port each scrape may meet another process."""
+
+    def __init__(self, node: str) -> None:
+        self._node = node
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield one metric whose label is the node's name."""
+        info = GaugeMetricFamily("tidewire_node_info", "1; the label names the process", labels=["node"])
+        info.add_metric([self._node], 1.0)
+        yield info
+
+
+class FeedSideCollector(Collector):
+    """Metrics of a process that runs the feed, leading or waiting.
+
+    Args:
+        statistics: Returns its figures.
+        bus: Returns the bus status, unless another collector of the process shows it.
+    """
+
+    def __init__(self, statistics: Callable[[], Mapping[str, int]], bus: Callable[[], BusStatus] | None = None) -> None:
+        self._statistics = statistics
+        self._bus = bus
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield every metric."""
+        if self._bus is not None:
+            yield from _bus_metrics(self._bus())
+        for name, value in self._statistics().items():
+            yield GaugeMetricFamily(f"tidewire_feed_{name}", f"Feed: {name}".replace("_", " "), value=value)
+
+
+class PlaceCollector(Collector):
+    """Metrics of a supervisor: one series for each process it keeps.
+
+    Args:
+        facts: Returns ``name``, ``role``, ``state``, ``restarts`` of each.
+    """
+
+    def __init__(self, facts: Callable[[], Sequence[Mapping[str, Any]]]) -> None:
+        self._facts = facts
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield every metric."""
+        labels = ["worker", "role"]
+        up = GaugeMetricFamily("tidewire_worker_up", "1 while the process serves", labels=labels)
+        looping = GaugeMetricFamily("tidewire_worker_crash_loop", "1 while it ends again and again", labels=labels)
+        restarts = CounterMetricFamily("tidewire_worker_restarts", "Starts after unwanted ends", labels=labels)
+        for fact in self._facts():
+            who = [fact["name"], fact["role"]]
+            up.add_metric(who, float(fact["state"] == "ready"))
+            looping.add_metric(who, float(fact["state"] == "looping" or fact["looping"]))
+            restarts.add_metric(who, fact["restarts"])
+        yield from (up, looping, restarts)
 
 
 def new_registry(collector: Collector) -> CollectorRegistry:

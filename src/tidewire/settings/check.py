@@ -50,7 +50,13 @@ def mask(key: str, value: str) -> str:
 
 def contradictions(s: Settings, *, demo: bool) -> list[Problem]:
     """Return everything wrong with ``s`` as a whole; the demo makes its own secret key."""
-    return [*_source_problems(s), *_slot_problems(s), *_url_problems(s), *_exposure_problems(s, demo=demo)]
+    return [
+        *_source_problems(s),
+        *_slot_problems(s),
+        *_url_problems(s),
+        *_exposure_problems(s, demo=demo),
+        *_metrics_problems(s),
+    ]
 
 
 def _source_problems(s: Settings) -> Iterable[Problem]:
@@ -159,6 +165,14 @@ def _exposure_problems(s: Settings, *, demo: bool) -> Iterable[Problem]:
         yield Problem(
             "TIDEWIRE_HOST", s.host, "would serve logins unencrypted beyond this machine.",
             "Set TIDEWIRE_TLS_CERTIFICATE and _PRIVATE_KEY, or an https:// TIDEWIRE_PUBLIC_URL (your proxy's).",
+        )  # fmt: skip
+
+
+def _metrics_problems(s: Settings) -> Iterable[Problem]:
+    if s.metrics_port is not None and s.metrics_token is None and not is_loopback(s.metrics_host):
+        yield Problem(
+            "TIDEWIRE_METRICS_HOST", s.metrics_host, "would show metrics to anybody who can reach it.",
+            "Set TIDEWIRE_METRICS_TOKEN, or listen on 127.0.0.1.",
         )  # fmt: skip
 
 

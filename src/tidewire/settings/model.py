@@ -87,6 +87,8 @@ class Settings(_Slots):  # type: ignore[misc,valid-type]
     tls_certificate: Path | None = Field(None, validation_alias="TIDEWIRE_TLS_CERTIFICATE")
     tls_private_key: Path | None = Field(None, validation_alias="TIDEWIRE_TLS_PRIVATE_KEY")
     metrics_token: SecretStr | None = Field(None, validation_alias="TIDEWIRE_METRICS_TOKEN")
+    metrics_host: str = Field("127.0.0.1", validation_alias="TIDEWIRE_METRICS_HOST")
+    metrics_port: int | None = Field(None, ge=0, le=65535, validation_alias="TIDEWIRE_METRICS_PORT")
     node_name: str = Field(default_factory=socket.gethostname, validation_alias="TIDEWIRE_NODE_NAME")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", validation_alias="TIDEWIRE_LOG_LEVEL")
     log_format: Literal["auto", "json", "console"] = Field("auto", validation_alias="TIDEWIRE_LOG_FORMAT")

@@ -102,15 +102,15 @@ class RoomsApi:
 
         @router.post("/publish", summary="Send a message to a room (API key)", openapi_extra=_PUBLISH_DOC)
         async def publish(request: Request, key: _Key = None) -> Response:
-            return self._publish(await self._with_key(request), await request.body(), key)
+            return await self._publish(await self._with_key(request), await request.body(), key)
 
         @router.get("/rooms/{room_id}/history", summary="What a room remembers")
         async def history(request: Request, room_id: str, limit: _Limit = 100) -> Response:
-            return self._history(await self._caller(request), room_id, limit)
+            return await self._history(await self._caller(request), room_id, limit)
 
         @router.get("/rooms/{room_id}/presence", summary="Who is in a room")
         async def presence(request: Request, room_id: str) -> Response:
-            return self._presence(await self._caller(request), room_id)
+            return await self._presence(await self._caller(request), room_id)
 
         return router
 
@@ -143,7 +143,7 @@ class RoomsApi:
         issued = self._tokens.issue(principal.session_id)
         return _json(TokenAnswer(issued.token, issued.expires_at))
 
-    def _publish(self, principal: Principal, body: bytes, key: str | None) -> Response:
+    async def _publish(self, principal: Principal, body: bytes, key: str | None) -> Response:
         self._limit(self._publish_rate, principal.session_id)
         now, digest = self._clock.monotonic(), hashlib.sha256(body).digest()
         before = None if key is None else self._answers.recall(principal.session_id, key, digest, now)
@@ -157,10 +157,12 @@ class RoomsApi:
                 will_not="Tidewire will not deliver the message.",
             )
         require_publish(principal, self._known(message.room_id))
-        done = self._hub.publish(
+        done = await self._hub.post(
             message.room_id,
             data_body(normal_json(message.data)),
             delivery="volatile" if message.volatile else None,
+            # With the digest: another node does not know what stood under the key.
+            op_key=None if key is None else f"{principal.session_id}/{key}/{digest.hex()}",
         )
         self.published += 1
         answer = msgspec.json.encode(done)
@@ -168,16 +170,17 @@ class RoomsApi:
             self._answers.remember(principal.session_id, key, digest, answer, now)
         return _raw(answer)
 
-    def _history(self, principal: Principal, room_id: str, limit: int) -> Response:
+    async def _history(self, principal: Principal, room_id: str, limit: int) -> Response:
         address = self._known(room_id)
         require_enter(principal, address)
+        await self._hub.follow(room_id)
         rules, room = self._rules[address.family], self._hub.room(room_id)
         audience = rules.audience_of(principal) if rules.audiences != (EVERYBODY,) else EVERYBODY
         messages = [msgspec.Raw(message) for message in self._hub.history(room_id, limit, audience)]
         epoch, offset = (None, None) if room is None else (room.epoch, room.offset)
         return _json(HistoryAnswer(room_id, epoch, offset, messages))
 
-    def _presence(self, principal: Principal, room_id: str) -> Response:
+    async def _presence(self, principal: Principal, room_id: str) -> Response:
         address = self._known(room_id)
         require_enter(principal, address)
         if not self._rules[address.family].presence:
@@ -186,6 +189,7 @@ class RoomsApi:
                 required_action="Ask for the presence of an app: or public: room.",
                 will_not="Tidewire will not guess who reads.",
             )
+        await self._hub.follow(room_id)
         room, members = self._hub.room(room_id), self._hub.members(room_id)
         count = 0 if room is None else room.present
         return _json(PresenceAnswer(room_id, count, members, len(members) == count))

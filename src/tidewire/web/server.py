@@ -52,6 +52,8 @@ class WebServer:
         trusted_proxies: Addresses whose ``X-Forwarded-*`` are believed; none by default.
         websocket_protocol: uvicorn WebSocket protocol class (the gateway's); the hardened one by default.
         http_protocol: uvicorn HTTP protocol class (the bounded one); uvicorn's choice by default.
+        listener: A bound socket to use instead of binding one; closed here at the end.
+        reuse_port: Whether other processes may listen on the same port (a successor that is started before we end).
     """
 
     def __init__(
@@ -64,9 +66,12 @@ class WebServer:
         trusted_proxies: Sequence[str] = (),
         websocket_protocol: type[asyncio.Protocol] | None = None,
         http_protocol: type[asyncio.Protocol] | None = None,
+        listener: socket.socket | None = None,
+        reuse_port: bool = False,
     ) -> None:
         self._host, self._wanted_port = host, port
-        self._listener: socket.socket | None = None
+        self._listener = listener
+        self._reuse_port = reuse_port
         self._server: _QuietServer | None = None
         self._task: asyncio.Task[None] | None = None
         self._options: dict[str, Any] = {
@@ -119,6 +124,11 @@ class WebServer:
         if self._task.done():
             await self._task
 
+    def stop_accepting(self) -> None:
+        """Take no new connections; those that exist live on. For a port that others serve too."""
+        for server in self._server.servers if self._server is not None else ():
+            server.close()
+
     async def stop(self) -> None:
         """Stop accepting, close every connection, wait at most ``GRACE_S`` for them. Idempotent."""
         if self._task is not None and self._server is not None:
@@ -131,20 +141,32 @@ class WebServer:
 
     def _bind(self) -> socket.socket:
         try:
-            address = socket.getaddrinfo(self._host, self._wanted_port, type=socket.SOCK_STREAM)[0]
-            listener = socket.socket(address[0], socket.SOCK_STREAM)
-            try:
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                listener.setblocking(False)
-                set_socket_limits(listener)
-                listener.bind(address[4])
-            except BaseException:
-                listener.close()
-                raise
+            return new_listener(self._host, self._wanted_port, reuse_port=self._reuse_port)
         except OSError as exc:
-            raise SettingsError(
-                f"Cannot listen on {self._host} port {self._wanted_port}: {exc.strerror or exc}.",
-                required_action="Stop the program that holds the port, or choose another with TIDEWIRE_PORT or --port.",
-                will_not="Tidewire will not pick another port by itself.",
-            ) from exc
-        return listener
+            raise cannot_listen(self._host, self._wanted_port, exc) from exc
+
+
+def new_listener(host: str, port: int, *, reuse_port: bool) -> socket.socket:
+    """Return a bound socket that does not listen yet. Raises OSError."""
+    address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.socket(address[0], socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.setblocking(False)
+        set_socket_limits(listener)
+        listener.bind(address[4])
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def cannot_listen(host: str, port: int, error: OSError) -> SettingsError:
+    """Return what to tell the operator."""
+    return SettingsError(
+        f"Cannot listen on {host} port {port}: {error.strerror or error}.",
+        required_action="Stop the program that holds the port, or choose another with TIDEWIRE_PORT or --port.",
+        will_not="Tidewire will not pick another port by itself.",
+    )

@@ -1,0 +1,175 @@
+"""One child process and the line it talks on: it says when it is ready, and then every second that it lives.
+
+The line is a socket pair; its end, seen by the child, means that the parent is gone. It must not know what the child
+does or whether it is to be started again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+import structlog
+
+from tidewire.app.slot import cause_of
+from tidewire.core.background import background
+
+log = structlog.get_logger(__name__)
+
+# A child says something every second; one line is well below a kilobyte.
+BEAT_EVERY_S = 1.0
+MAX_LINE_BYTES = 16_384
+
+
+class ChildWord(msgspec.Struct, frozen=True, kw_only=True):
+    """What a child says.
+
+    Attributes:
+        kind: ``ready`` once, ``beat`` every second.
+        facts: What the start has brought, with ``ready``.
+    """
+
+    kind: str
+    facts: dict[str, Any] = {}
+
+
+class Child:
+    """A running process. Make it with ``spawn``.
+
+    Attributes:
+        facts: What it said with ``ready``.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process, line: socket.socket, heard: Callable[[], None]) -> None:
+        self.facts: dict[str, Any] = {}
+        self._process = process
+        self._heard = heard
+        self._ready = asyncio.Event()
+        self._reading = background(self._read(line), f"child-{process.pid}")
+
+    @classmethod
+    async def spawn(cls, arguments: Sequence[str], *, fds: Sequence[int], heard: Callable[[], None]) -> Child:
+        """Start ``tidewire ARGUMENTS --control-fd N``.
+
+        Args:
+            fds: File descriptors that it inherits under the same numbers.
+            heard: Called each time it shows that it lives.
+        """
+        ours, theirs = socket.socketpair()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "tidewire",
+                *arguments,
+                "--control-fd",
+                str(theirs.fileno()),
+                stdin=asyncio.subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(), *fds),
+                # A terminal's Ctrl-C goes to the parent alone, which ends its children in order.
+                start_new_session=True,
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        return cls(process, ours, heard)
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
+    @property
+    def cause(self) -> str:
+        """How it ended, in words; only after ``ended``."""
+        return cause_of(self._process.returncode or 0)
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit code, negative for a signal; None while it lives."""
+        return self._process.returncode
+
+    async def ready(self) -> bool:
+        """Return whether it got ready, as soon as it has or has ended."""
+        ready = asyncio.create_task(self._ready.wait())
+        ended = asyncio.create_task(self._process.wait())
+        try:
+            await asyncio.wait({ready, ended}, return_when=asyncio.FIRST_COMPLETED)
+            return self._ready.is_set() and not ended.done()
+        finally:
+            ready.cancel()
+            ended.cancel()
+
+    async def ended(self) -> None:
+        """Return when it has ended and all it said is read."""
+        await self._process.wait()
+        await asyncio.gather(self._reading, return_exceptions=True)
+
+    def send(self, signum: signal.Signals) -> None:
+        """Send it a signal; one that has ended already gets none."""
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(signum)
+
+    async def _read(self, line: socket.socket) -> None:
+        reader, writer = await asyncio.open_connection(sock=line, limit=MAX_LINE_BYTES)
+        decoder = msgspec.json.Decoder(ChildWord)
+        try:
+            # A dead child's line ends; ValueError is a line beyond the limit.
+            with contextlib.suppress(ConnectionError):
+                while said := await reader.readline():
+                    word = decoder.decode(said)
+                    if word.kind == "ready":
+                        self.facts = word.facts
+                        self._ready.set()
+                    self._heard()
+        except (ValueError, msgspec.DecodeError) as exc:
+            log.warning("child_unintelligible", pid=self.pid, error=str(exc))
+        finally:
+            writer.close()
+
+
+class ParentLine:
+    """The child's end of the line.
+
+    Args:
+        fd: The inherited descriptor.
+        parent_gone: Called when the parent has ended; not when we end.
+    """
+
+    def __init__(self, fd: int, parent_gone: Callable[[], None]) -> None:
+        self._socket = socket.socket(fileno=fd)
+        self._parent_gone = parent_gone
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def ready(self, facts: dict[str, Any]) -> None:
+        """Say that this process serves, and from now on every second that it lives."""
+        reader, writer = await asyncio.open_connection(sock=self._socket)
+        writer.write(msgspec.json.encode(ChildWord(kind="ready", facts=facts)) + b"\n")
+        self._tasks = [background(self._beat(writer), "beat"), background(self._watch(reader), "watch-parent")]
+
+    def close(self) -> None:
+        """Say nothing more. Idempotent."""
+        for task in self._tasks:
+            task.cancel()
+
+    async def _beat(self, writer: asyncio.StreamWriter) -> None:
+        word = msgspec.json.encode(ChildWord(kind="beat")) + b"\n"
+        while True:
+            await asyncio.sleep(BEAT_EVERY_S)
+            if writer.is_closing():
+                return
+            writer.write(word)
+
+    async def _watch(self, reader: asyncio.StreamReader) -> None:
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        self._parent_gone()

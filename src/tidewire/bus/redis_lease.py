@@ -1,0 +1,124 @@
+"""Keeps the feed's lease in Redis, by scripts. It must not know what is leased.
+
+Numbers rise for ever, even when the server loses its data: a new one is the server's time in milliseconds, or one more
+than the last, whichever is greater. A server clock that was set back *and* lost data could repeat one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from redis.exceptions import RedisError
+
+from tidewire.bus.address import parse_address
+from tidewire.bus.lease import LeaseAnswer
+from tidewire.bus.redis_wire import RedisWire, words
+from tidewire.bus.wire import BrokerLimits, Refusal, encode_command
+from tidewire.core.errors import BusError
+
+# One hash tag, so that both keys live on one node of a cluster.
+KEY = "tidewire:{feed}:lease"
+FENCE_KEY = "tidewire:{feed}:fence"
+# Well below the holder's own margin: a question without an answer must not make it late.
+TIMEOUT_S = 1.0
+
+# KEYS lease, fence; ARGV owner, milliseconds to live. Answers {mine, fence, holder}.
+_ASK = b"""
+local held = redis.call('GET', KEYS[1])
+if held then
+  local fence, holder = string.match(held, '^(%d+) (.*)$')
+  if holder == ARGV[1] then
+    redis.call('PEXPIRE', KEYS[1], ARGV[2])
+    return {1, fence, holder}
+  end
+  return {0, fence or '0', holder or held}
+end
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local fence = string.format('%.0f', math.max(now, (tonumber(redis.call('GET', KEYS[2])) or 0) + 1))
+redis.call('SET', KEYS[2], fence)
+redis.call('SET', KEYS[1], fence .. ' ' .. ARGV[1], 'PX', ARGV[2])
+return {1, fence, ARGV[1]}
+"""
+_RELEASE = b"""
+local held = redis.call('GET', KEYS[1])
+if held and string.match(held, '^%d+ (.*)$') == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return {0, '0', ''}
+"""
+_LOOK = b"""
+local fence, holder = string.match(redis.call('GET', KEYS[1]) or '', '^(%d+) (.*)$')
+return {0, redis.call('GET', KEYS[2]) or fence or '0', holder or ''}
+"""
+
+
+class RedisLease:
+    """Implements bus.lease_keeper.LeaseStore. One connection; after any failure it is thrown away.
+
+    Args:
+        url: As for RedisBus. Raises SettingsError if it cannot be read.
+        owner: Names this process among all that ask; nobody else may have the same.
+        ttl_s: How long the lease lives without being renewed.
+    """
+
+    def __init__(self, url: str, owner: str, *, ttl_s: float) -> None:
+        self._address = parse_address(url)
+        self._owner = owner.encode()
+        self._ttl_ms = b"%d" % int(ttl_s * 1000)
+        self._wire: RedisWire | None = None
+
+    async def ask(self) -> LeaseAnswer:
+        """Take the lease if it is free, renew it if it is ours. Raises BusError."""
+        return await self._run(_ASK, self._owner, self._ttl_ms)
+
+    async def release(self) -> None:
+        """Give it back if it is ours. Raises BusError."""
+        await self._run(_RELEASE, self._owner)
+
+    async def look(self) -> LeaseAnswer:
+        """Return who holds it, and the highest number there has been, without asking for it. Raises BusError."""
+        return await self._run(_LOOK)
+
+    async def close(self) -> None:
+        """Drop the connection. Idempotent."""
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            await wire.discard()
+
+    async def _run(self, script: bytes, *arguments: bytes) -> LeaseAnswer:
+        command = encode_command(b"EVAL", script, b"2", KEY.encode(), FENCE_KEY.encode(), *arguments)
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                return _read(await self._exchange(command))
+        except BaseException as error:
+            # Whatever it was, an answer may still be on its way: it must not meet the next question.
+            await self.close()
+            if isinstance(error, RedisError | OSError | Refusal):
+                raise self._failed(error) from error
+            raise
+
+    async def _exchange(self, command: bytes) -> object:
+        if self._wire is None:
+            self._wire = RedisWire(self._address, BrokerLimits())
+            await self._wire.connect()
+        await self._wire.write(command)
+        return await self._wire.read()
+
+    def _failed(self, error: Exception) -> BusError:
+        action = "Check that the Redis or Valkey server runs and is reachable."
+        if isinstance(error, Refusal):
+            action = "Allow the Redis user +eval +get +set +del +pexpire +time on ~tidewire:* (ACL SETUSER)."
+        return BusError(
+            f"The feed's lease at {self._address} cannot be asked for: {words(error)}.",
+            required_action=action,
+            will_not="No feed publishes without holding the lease.",
+        )
+
+
+def _read(answer: object) -> LeaseAnswer:
+    if isinstance(answer, list) and len(answer) == 3 and isinstance(answer[1], bytes) and isinstance(answer[2], bytes):
+        return LeaseAnswer(mine=answer[0] == 1, fence=int(answer[1]), holder=answer[2].decode("utf-8", "replace"))
+    raise BusError(
+        f"The Redis server answered something else than was asked: {answer!r:.100}.",
+        required_action="Use Redis 7 or Valkey 8, or newer.",
+        will_not="No feed publishes without holding the lease.",
+    )
