@@ -66,9 +66,7 @@ class Intake:
             published: When the ticks go on, Unix seconds.
             now: Monotonic seconds.
         """
-        if len(self._trades) > MAX_SYMBOLS or len(self._bars) > MAX_SYMBOLS:
-            self._trades.clear()
-            self._bars.clear()
+        self._forget_beyond_bound()
         # The loop below runs for every event of the feed: local names, positional arguments, no calls but three.
         trades = self._trades
         get_owner = self._owners.get
@@ -95,25 +93,18 @@ class Intake:
             owner = get_owner(symbol)
             if owner is None:
                 self.unassigned += 1
-            ticks.append(
-                Tick(
-                    symbol,
-                    price,
-                    volume,
-                    stamp / 1000.0,
-                    source,
-                    owner,
-                    word,
-                    received,
-                    published,
-                    frame if owner == line else 0,
-                )
-            )
+            own = frame if owner == line else 0
+            ticks.append(Tick(symbol, price, volume, stamp / 1000.0, source, owner, word, received, published, own))
         # One latency sample per frame, from its last trade or quote; bars are late by design.
         newest = events[-1]
         if isinstance(newest, _TIMELY):
             metrics.latency.add(now, received * 1000.0 - newest.t)
         return ticks
+
+    def _forget_beyond_bound(self) -> None:
+        if len(self._trades) > MAX_SYMBOLS or len(self._bars) > MAX_SYMBOLS:
+            self._trades.clear()
+            self._bars.clear()
 
     def _repeats(self, last: Trade, event: Trade, metrics: LineMetrics) -> bool:
         if event.q < last.q and event.t - last.t >= RESTART_MS:
