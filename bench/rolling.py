@@ -80,7 +80,7 @@ def main() -> None:
     given = parser.parse_args()
     facts = machine()
     print(f"{facts['cpu']}, {facts['cores']} cores, {facts['kernel']}, load before the run {facts['load_average']}")
-    print(f"2 workers; {given.rate:g} messages/s over {ROOMS} rooms; {given.clients} followers of each kind in each room")
+    print(f"2 workers; {given.rate:g} messages/s over {ROOMS} rooms; {given.clients} followers of each kind")
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(run(Path(folder), quiet_s=given.quiet, rate=given.rate, each=given.clients))
 
