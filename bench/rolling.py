@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import signal
 import tempfile
 import time
 from pathlib import Path
 
 from tests.support.command import Service
 from tests.support.population import SOCKETS_EACH, populate
-from tests.support.rolling_run import PER_PUBLISHER_PER_S, RollingRun, rolling_run
+from tests.support.rolling_run import PER_PUBLISHER_PER_S, RollingRun, restart, rolling_run
 from tests.support.served import settings
 from tests.support.valkey import ValkeyProcess
 
@@ -42,8 +41,8 @@ async def run(folder: Path, *, quiet_s: float, rate: float, each: int) -> None:
                 marks = [time.monotonic()]
                 await asyncio.sleep(quiet_s)
                 marks.append(time.monotonic())
-                service.process.send_signal(signal.SIGHUP)
-                await asyncio.to_thread(service.logged, "rolling_restart_done")
+                # Two workers and the feed.
+                await restart(service, 3)
                 marks.append(time.monotonic())
                 await asyncio.sleep(quiet_s)
                 marks.append(time.monotonic())
@@ -56,7 +55,8 @@ def tell(seen: RollingRun, marks: list[float]) -> None:
     line("publishes acknowledged", seen.acknowledged(), "")
     line("publishes that raised, or rooms that were lost", len(seen.all_troubles()), "", "bar 0")
     line("lost, doubled, reordered (history checker)", len(seen.violations()), "", "bar 0")
-    line("deliveries", sum(sum(each.seen.values()) for each in seen.followers), "")
+    line("deliveries", sum(len(each.arrivals) for each in seen.followers), "")
+    line("publishes asked again, the broker not having answered", seen.asked_again, "")
     for (code, reason), times in sorted(seen.endings().items(), key=str):
         line(f"connections ended with {code} {reason}", times, "", "bar: 4000 only")
     line("the restart took", done - restarted, "s")

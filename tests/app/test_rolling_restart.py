@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.support.command import Service
 from tests.support.population import populate
-from tests.support.rolling_run import rolling_run
+from tests.support.rolling_run import restart, rolling_run
 from tests.support.served import settings
 from tests.support.valkey import ValkeyProcess, valkey
 
@@ -20,25 +18,6 @@ __all__ = ["valkey"]
 ROOMS = 5
 PYTHON, NODE = 6, 3
 PER_S = 100.0
-
-
-class Counted:
-    """Whether an event has been logged so many times, when asked about each line in turn, anew each time.
-
-    Args:
-        event: Its name.
-        times: How often.
-    """
-
-    def __init__(self, event: str, times: int) -> None:
-        self._event = event
-        self._times = times
-        self._seen: set[str] = set()
-
-    def __call__(self, line: dict[str, Any]) -> bool:
-        if line.get("event") == self._event:
-            self._seen.add(str(line["pid"]))
-        return len(self._seen) >= self._times
 
 
 # It takes 17 s on a quiet machine; most of it are the four starts of a worker, which take long on a crowded one.
@@ -50,11 +29,7 @@ async def test_nobody_notices_a_rolling_restart(tmp_path: Path, valkey: ValkeyPr
     with Service("serve", "--workers", "2", "--no-feed", "--json", values=values, cwd=tmp_path) as service:
         port = int((await asyncio.to_thread(service.announcement))["url"].rpartition(":")[2])
         async with rolling_run(port, people, rooms=ROOMS, python=PYTHON, node=NODE, per_s=PER_S) as run:
-            service.process.send_signal(signal.SIGHUP)
-            # In steps, because each wait has a ceiling of its own.
-            for ready in (3, 4):
-                await asyncio.to_thread(service.told, Counted("worker_ready", ready))
-            await asyncio.to_thread(service.logged, "rolling_restart_done")
+            await restart(service, 2)
     assert run.violations() == []
     assert run.all_troubles() == []
     # Each worker was replaced, so whoever was connected was sent away at least once, and kindly.
