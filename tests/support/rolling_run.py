@@ -233,7 +233,8 @@ async def rolling_run(
                 said = await made.heard(partial(_entered, room_id))
                 follower.enter(room_id, said["position"])
         for _ in range(max(rooms, round(per_s / PER_PUBLISHER_PER_S))):
-            writer = tw.Client(url, cookie=next(cookies), on_link=partial(_tell, run.link))
+            # A publisher that goes by the clock must be able to wait: on a crowded machine a restart takes seconds.
+            writer = tw.Client(url, cookie=next(cookies), on_link=partial(_tell, run.link), max_queue=1_000)
             run.publishers.append(await stack.enter_async_context(writer))
             await writer.connected()
         publishing = asyncio.create_task(run.publish(per_s))
