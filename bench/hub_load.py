@@ -169,7 +169,7 @@ class Load:
                 _discard(slices[turn % SLICES], got)
                 turn += 1
         ended = time.monotonic()
-        alike = 0
+        alike, whole = 0, {one.bytes for one in trail.values()}
         # The server may still be writing to those that it serves last.
         while alike < len(others) and time.monotonic() - ended < timeout_s:
             for fd, _ in self.poll.poll(0.02):

@@ -1,7 +1,8 @@
-"""The server side of the hub benches: a process that obeys one JSON command a line. Two kinds: ``hub`` and ``limit``.
+"""The server side of the hub benches: a process that obeys one JSON command a line. ``hub``, ``node`` or ``limit``.
 
-``hub`` is the real thing (uvicorn, gateway, hub, one port). ``limit`` accepts sockets and writes prebuilt frames to
-them in a plain loop of send(2): what the kernel costs, and Python's loop around it. Both answer the same commands.
+``hub`` is the real thing (uvicorn, gateway, hub, one port); ``node URL NAME`` is the same as one node of several, which
+share their rooms over Redis. ``limit`` accepts sockets and writes prebuilt frames to
+them in a plain loop of send(2): what the kernel costs, and Python's loop around it. All answer the same commands.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import gc
 import json
 import os
+import random
 import resource
 import socket
 import sys
@@ -21,9 +23,14 @@ from typing import Any
 import uvloop
 from tests.support.hub_server import RULES, Doorman, make_hub, running
 
+from tidewire.bus.redis import RedisBus
+from tidewire.bus.redis_log import RedisRoomLog
+from tidewire.bus.redis_members import RedisMembers
 from tidewire.core import protocol
+from tidewire.core.clock import SystemClock
 from tidewire.core.telemetry import configure_logging
 from tidewire.hub.frame import text_frames
+from tidewire.hub.links import Links
 from tidewire.hub.switchboard import HubOptions
 from tidewire.web.footprint import settle
 
@@ -78,14 +85,38 @@ def _rss() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-async def serve_hub() -> None:
+async def serve_node(url: str, name: str) -> None:
+    """Run the real server as a node; the broker is not told to be quick, as in tests."""
+    clock, chance = SystemClock(), random.Random(name)
+    bus, log = RedisBus(url, clock, chance), RedisRoomLog(url, clock, chance)
+    await bus.start()
+    await log.start()
+    try:
+        await serve_hub(Links(bus, log, RedisMembers(log.commands), name))
+    finally:
+        await log.stop()
+        await bus.stop()
+
+
+async def serve_hub(links: Links | None = None) -> None:
     """Run the real server."""
     options = HubOptions(connections_per_user=100_000)
-    hub = make_hub(Doorman(), options=options, rules=RULES)
+    hub = make_hub(Doorman(), options=options, rules=RULES, links=links)
+    posting: set[asyncio.Task[object]] = set()
     async with running(hub, max_connections=OPEN_FILES, connections_per_ip=OPEN_FILES) as server:
 
         def publish(room: str) -> None:
-            hub.publish(room, body())
+            if links is None:
+                hub.publish(room, body())
+                return
+            task: asyncio.Task[object] = asyncio.create_task(hub.post(room, body()))
+            posting.add(task)
+            task.add_done_callback(_posted)
+
+        def _posted(task: asyncio.Task[object]) -> None:
+            posting.discard(task)
+            # One that failed ends the bench: fewer messages than were counted would arrive.
+            task.result()
 
         def say() -> dict[str, Any]:
             numbers = hub.statistics()
@@ -126,4 +157,5 @@ if __name__ == "__main__":
     # Standard output is for answers.
     configure_logging(level="error")
     resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
-    uvloop.run(serve_hub() if sys.argv[1] == "hub" else serve_limit())
+    kinds = {"hub": serve_hub, "node": serve_node, "limit": serve_limit}
+    uvloop.run(kinds[sys.argv[1]](*sys.argv[2:]))

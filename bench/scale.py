@@ -30,17 +30,20 @@ def given(default: float, unit: str, source: str) -> Any:
 class Inputs:
     """What the model is told. Sources stand beside the numbers."""
 
-    socket_kib: float = given(11.5, "KiB", f"measured: {_PERFORMANCE}, memory per idle socket")
+    socket_kib: float = given(10.9, "KiB", f"measured: {_PERFORMANCE}, memory per idle socket")
     kernel_kib: float = given(8.0, "KiB", "ASSUMED: kernel memory of an idle TCP socket, its epoll entry and file")
     outbox_kib: float = given(4.0, "KiB", "ASSUMED: average held back for readers that are slow just now")
     process_gib: float = given(4.0, "GiB", "ASSUMED: memory that one process may have")
     process_files: float = given(65_536, "files", "ASSUMED: LimitNOFILE of one process; 200 are kept back (gateway)")
     cpu_share: float = given(0.5, "of a core", "ASSUMED: what a process may use on a quiet day; the rest is for storms")
-    connect_ms: float = given(0.46, "ms", f"measured: {_PERFORMANCE}, server CPU of an authenticated connect")
-    resume_ms: float = given(0.13, "ms", f"measured: {_PERFORMANCE}, 10,000 resumed with 20 messages in 1.3 s")
-    delivery_us: float = given(10.6, "us", f"measured: {_PERFORMANCE}, CPU per delivery of 200 bytes, one at a time")
+    connect_ms: float = given(0.31, "ms", f"measured: {_PERFORMANCE}, server CPU of an authenticated connect")
+    resume_ms: float = given(0.12, "ms", f"measured: {_PERFORMANCE}, 10,000 resumed with 20 messages in 1.2 s")
+    delivery_us: float = given(10.5, "us", f"measured: {_PERFORMANCE}, CPU per delivery of 200 bytes, one at a time")
     bus_per_s: float = given(51_000, "messages/s", f"measured: {_PERFORMANCE}, Redis bus, both ends in one process")
     shard_per_s: float = given(200_000, "messages/s", "ASSUMED: what one Redis sends; more than one client could take")
+    append_per_s: float = given(
+        30_000, "messages/s", f"measured: {_PERFORMANCE}, room log, appended per second of Redis' CPU"
+    )
     shard_gib: float = given(8.0, "GiB", "ASSUMED: memory of one Redis")
     look_up_ms: float = given(0.80, "ms", f"measured: {_PERFORMANCE}, CPU of a process for a session look-up")
     review_us: float = given(47.7, "us", f"measured: {_PERFORMANCE}, CPU of a process for a login reviewed")
@@ -147,7 +150,8 @@ def plan(sockets: int, given: Inputs) -> Plan:
     parts = {
         "one process: sockets": held / min(limits.values()),
         "one process: messages from the bus": (sent + ticks) / processes / given.bus_per_s,
-        "one Redis: messages sent": (sent + ticks) / given.shard_per_s,
+        # One thread does both: what it appends to the rooms' logs it has no time to send.
+        "one Redis: messages": (sent + ticks) / given.shard_per_s + rooms * given.room_per_s / given.append_per_s,
         "one Redis: memory": remembered / 2**30 / given.shard_gib,
         "one Postgres: review of logins": sockets / given.review_every_s / given.review_per_s,
         "one Postgres: connection log": (connects * 2 + sockets / given.refresh_s) / given.log_per_s,
@@ -167,7 +171,7 @@ def plan(sockets: int, given: Inputs) -> Plan:
         storm_per_process_per_s=held * newcomers / given.back_within_s,
         intake_per_process_per_s=(sent + ticks) / processes,
         broker_per_s=sent + ticks,
-        shards=max(1, math.ceil(max(parts["one Redis: messages sent"], parts["one Redis: memory"]))),
+        shards=max(1, math.ceil(max(parts["one Redis: messages"], parts["one Redis: memory"]))),
         postgres_look_ups=connects,
         postgres_reviews=sockets / given.review_every_s,
         postgres_log=connects * 2 + sockets / given.refresh_s,

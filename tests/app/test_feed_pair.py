@@ -47,8 +47,10 @@ def evictions(venue: dict[str, Any]) -> int:
 
 
 @contextlib.contextmanager
-def feed(name: str, folder: Path, redis_url: str, venue: dict[str, Any]) -> Iterator[Service]:
-    """Run ``tidewire feed`` on a machine of that name, with two lines."""
+def feed(
+    name: str, folder: Path, redis_url: str, venue: dict[str, Any], *, announced: bool = True
+) -> Iterator[Service]:
+    """Run ``tidewire feed`` on a machine of that name, with two lines; ``announced``: wait until it runs."""
     home = folder / name
     home.mkdir()
     values = settings(
@@ -64,7 +66,7 @@ def feed(name: str, folder: Path, redis_url: str, venue: dict[str, Any]) -> Iter
     )
     with Service("feed", "--json", values=values, cwd=home) as service:
         try:
-            assert service.announcement()["node"] == name
+            assert not announced or service.announcement()["node"] == name
             yield service
         finally:
             # One that a failed test has left frozen would not hear that it is to end.
@@ -149,6 +151,38 @@ async def test_a_frozen_leader_is_replaced_and_is_not_heard_again(
     assert fences == sorted(fences)
     assert set(fences) == {old, new}
     assert stale + tail_of(old) not in taken.payloads
+
+
+async def test_of_two_that_start_at_once_one_is_ever_heard(
+    tmp_path: Path, valkey: ValkeyProcess, venue: dict[str, Any], site: Served
+) -> None:
+    """One leads from the first tick; it is stopped and continued: not one tick of a fenced feed is even published."""
+    raw = Inbox()
+    # Past the gate: what is published, taken or not.
+    site.platform.bus._bus.subscribe(TICK_CHANNEL, raw.receive)
+    names = ("first", "second")
+    with contextlib.ExitStack() as stack:
+        pair = {name: stack.enter_context(feed(name, tmp_path, valkey.url, venue, announced=False)) for name in names}
+        started = await until(site, lambda status: any(led_by(*order)(status) for order in (names, names[::-1])))
+        leader, waiting = started["leader"]["node"], started["standby"][0]["node"]
+        old = started["leader"]["fence"]
+        await raw.wait(100)
+        assert {fence_of(payload) for payload in raw.payloads} == {old}
+        # Neither has thrown out the other's connections.
+        assert evictions(venue) == 0
+
+        pair[leader].process.send_signal(signal.SIGSTOP)
+        new = (await until(site, led_by(waiting)))["leader"]["fence"]
+        assert new > old
+        pair[leader].process.send_signal(signal.SIGCONT)
+        pair[leader].logged("feed_waits")
+        await until(site, led_by(waiting, leader))
+        await raw.wait(len(raw.payloads) + 50)
+        fences = [fence_of(payload) for payload in raw.payloads]
+        # The old number never comes after the new one, in all that was ever published.
+        assert fences == sorted(fences)
+        assert set(fences) == {old, new}
+        assert site.platform.bus.gate.refused == 0
 
 
 async def test_a_killed_leader_is_replaced_and_a_pause_outlives_it(

@@ -212,6 +212,17 @@ def test_what_cannot_start_ends_with_a_reason(tmp_path: Path, valkey: ValkeyProc
     assert "Traceback" not in done.stderr
 
 
+def test_a_taken_metrics_port_names_its_own_key(tmp_path: Path, valkey: ValkeyProcess) -> None:
+    """Whoever reads it must not change the port of the pages."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        values = settings(tmp_path, TIDEWIRE_REDIS_URL=valkey.url, TIDEWIRE_METRICS_PORT=port)
+        done = run_command("serve", "--workers", "2", values=values, cwd=tmp_path, timeout_s=CEILING_S)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"Cannot listen on 127.0.0.1 port {port}" in done.stderr
+    assert "choose another with TIDEWIRE_METRICS_PORT." in done.stderr
+
+
 async def test_a_frozen_worker_is_replaced(
     tmp_path: Path, valkey: ValkeyProcess, port: SharedPort, monkeypatch: pytest.MonkeyPatch
 ) -> None:

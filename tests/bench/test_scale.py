@@ -14,7 +14,7 @@ from tests.support.command import ROOT
 # Round numbers, so that a reader can check each result by hand.
 ROUND = Inputs(
     socket_kib=10, kernel_kib=5, outbox_kib=1, process_gib=1, process_files=50_200, cpu_share=0.5, connect_ms=1,
-    resume_ms=0, delivery_us=10, bus_per_s=50_000, shard_per_s=100_000, shard_gib=1, look_up_ms=0,
+    resume_ms=0, delivery_us=10, bus_per_s=50_000, shard_per_s=100_000, append_per_s=1e9, shard_gib=1, look_up_ms=0,
     review_us=0, look_up_per_s=1_000,
     review_per_s=10_000, log_per_s=1_000, message_bytes=100, overhead_bytes=25, room_members=100, rooms_per_socket=1,
     room_per_s=1, symbols=0, symbol_per_s=0, watched=0, heartbeat_s=1e9, visit_s=1_000, review_every_s=5, refresh_s=60,
@@ -60,6 +60,15 @@ def test_what_breaks_is_named_with_how_much_worst_first() -> None:
     loads = [load for _, load in plan(100_000, ROUND).breaks]
     assert loads == sorted(loads, reverse=True)
     assert "one Postgres: review of logins" not in dict(plan(100_000, replace(ROUND, review_per_s=20_001)).breaks)
+
+
+def test_one_redis_appends_and_sends() -> None:
+    """A message of a room takes its time twice: once when it is appended, once for each process that it goes to."""
+    assert "one Redis: messages" not in dict(plan(100_000, ROUND).breaks)
+    # 1,000 rooms with a message a second each.
+    slow = dict(plan(100_000, replace(ROUND, append_per_s=500)).breaks)
+    sent = plan(100_000, ROUND).broker_per_s
+    assert slow["one Redis: messages"] == pytest.approx(sent / 100_000 + 2)
 
 
 def test_more_sockets_never_need_less() -> None:

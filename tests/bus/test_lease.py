@@ -111,7 +111,9 @@ async def test_one_holds_it_until_it_gives_it_back(asker: Callable[[str], RedisL
     taken = await first.ask()
     assert (taken.mine, taken.holder) == (True, "first node")
     assert await first.ask() == taken
-    assert await second.ask() == LeaseAnswer(mine=False, fence=taken.fence, holder="first node")
+    refused = await second.ask()
+    assert (refused.mine, refused.fence, refused.holder) == (False, taken.fence, "first node")
+    assert 20.0 < refused.left_s <= 30.001
     assert (await second.look()).fence == taken.fence
     await second.release()
     assert not (await second.ask()).mine
@@ -185,6 +187,30 @@ class HandStore:
 
     async def close(self) -> None:
         """Nothing to close."""
+
+
+async def test_who_waits_asks_when_the_lease_runs_out() -> None:
+    """Each second while it is renewed; at once when it can be free, not up to a second later."""
+    clock, store = HandClock(), HandStore()
+    keeper = LeaseKeeper(store, clock, lambda: None, timing=TIMING)
+    keeper.start()
+    try:
+        for left_s, next_in_s in ((5.2, 1.0), (0.0, 1.0), (0.25, 0.25)):
+            question = await store.asked.get()
+            question.set_result(LeaseAnswer(mine=False, fence=6, holder="another", left_s=left_s))
+            await clock.advance(next_in_s - 0.01)
+            assert store.asked.empty()
+            await clock.advance(0.01)
+            assert store.asked.qsize() == 1
+        (await store.asked.get()).set_exception(BusError("down"))
+        await clock.advance(0.99)
+        assert store.asked.empty()
+        await clock.advance(0.01)
+        (await store.asked.get()).set_result(LeaseAnswer(mine=True, fence=7, holder="me"))
+        await clock.advance(0)
+        assert keeper.fence() == 7
+    finally:
+        await keeper.stop()
 
 
 async def test_the_keeper_tells_what_came_and_what_went() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.hub_server import Doorman, fast_options, principal
-from tests.support.node_client import data_of, node_client
+from tests.support.node_client import NodeClient, data_of, node_client
 from tests.support.proxied_hub import hub_and_proxy, make_client
 from tests.support.quick_clock import QuickClock
 from tidewire.accounts.model import Role
@@ -135,6 +135,33 @@ async def test_requests_wait_fail_or_are_in_doubt() -> None:
         with pytest.raises(ClientEnded):
             await pending
         assert server.hub.history(LOBBY, 10)[-1].count(b"who knows") <= 1
+
+
+async def test_what_has_a_name_of_its_own_is_sent_again() -> None:
+    """With an ``op_id`` both clients get their answer though the line dies before it, and it is published once."""
+    async with hub_and_proxy() as (server, proxy, url), make_client(url) as client:
+        async with node_client(url, token="admin-2") as node, asyncio.timeout(CEILING_S):
+            await node.link("connected")
+            await client.connected()
+            # The server has taken them, and the answers die in the middle.
+            proxy.cut_after = 1
+            assert (await client.publish(LOBBY, "py", op_id="a")).offset == 1
+            proxy.cut_after = 1
+            assert await _node_publishes(node, "a") == 2
+            # The server never hears of it.
+            proxy.set("blackhole")
+            unheard = asyncio.create_task(client.publish(LOBBY, "unheard", op_id="b"))
+            await asyncio.sleep(0)
+            proxy.reset()
+            proxy.set("pass")
+            assert (await unheard).offset == 3
+        assert [b'"py"' in message for message in server.hub.history(LOBBY, 10)] == [True, False, False]
+
+
+async def _node_publishes(node: NodeClient, op_id: str) -> int:
+    node.tell("publish", op=1, room=LOBBY, data="node", opId=op_id)
+    offset: int = (await node.heard(lambda line: line.get("op") == 1))["published"]["offset"]
+    return offset
 
 
 async def test_a_slow_consumer_holds_up_nobody() -> None:

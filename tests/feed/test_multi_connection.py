@@ -155,6 +155,17 @@ async def test_a_cooldown_holds_back_every_line_that_is_down(rig: Rig) -> None:
     assert rig.venue.attempts == attempts
 
 
+async def test_who_begins_anew_does_not_wait_for_an_old_cooldown(rig: Rig) -> None:
+    """Disconnected during a cooldown (its lease was lost) and connected again: it dials at once, as a new process."""
+    await rig.start("A", failover=False)
+    await (await rig.venue.peer(1, topics=1)).send(status("max_connections", "too many"))
+    await rig.until_state("cooldown", 1)
+    await rig.manager.disconnect()
+    async with asyncio.timeout(10):
+        assert await rig.manager.connect()
+    await rig.until_state("live", 1)
+
+
 async def test_failover_and_home_again(rig: Rig) -> None:
     """A dead line's tickers flow on the others within seconds, go home when it is stable, and nothing is doubled."""
     await rig.start("A1 A2", "B1", "C1")

@@ -186,6 +186,9 @@ def test_the_accounts_cooldown() -> None:
     for now in range(1_000, 6_000, 700):
         assert limit.strike(now, 0.99) <= 600
     assert limit.strike(20_000, 0.0) == 60
+    limit.forget()
+    assert limit.remaining_s(20_001) == 0
+    assert limit.strike(20_001, 0.0) == 60
 
 
 @settings(max_examples=60)

@@ -262,6 +262,44 @@ def requests() -> Recorder:
     return recorder
 
 
+def sent_again() -> Recorder:
+    """With an ``op_id`` what was not answered goes again, first and in order; for four minutes."""
+    recorder = Recorder()
+    hub = connected(recorder)
+    named = [{"type": "publish", "room_id": "app:a", "data": n, "op_id": f"m-{n}"} for n in range(4)]
+    plain = {"type": "publish", "room_id": "app:a", "data": "once"}
+    for op, message in enumerate((named[0], plain, named[1])):
+        recorder.call("request", op, message)
+    hub.cut()
+    assert kinds(recorder.call("lost", 1006, "")) == ["Settle", "Link"]
+    recorder.call("request", 3, named[2])
+    recorder.now_ms += 30_000
+    recorder.call("tick")
+    recorder.call("opened", BATCH)
+    hub.greet(hub.connect(batch=True, greet=False))
+    assert [m["op_id"] for m in sent(say(recorder, hub)) if m["type"] == "publish"] == ["m-0", "m-1", "m-2"]
+    assert hub.wire is not None
+    hub.wire.say({"type": "reply", "id": 5, "ok": True, "data": {"room_id": "app:a", "offset": 1, "reached": 0}})
+    settled = [action.op for action in say(recorder, hub) if isinstance(action, ev.Settle)]
+    assert settled == [2]
+    hub.cut()
+    recorder.call("lost", 1006, "")
+    recorder.call("cancel", 3)
+    recorder.now_ms += 210_000
+    recorder.call("tick")
+    recorder.call("opened", BATCH)
+    hub.greet(hub.connect(batch=True, greet=False))
+    late = say(recorder, hub)
+    assert [action.op for action in late if isinstance(action, ev.Settle)] == [0]
+    assert not [m for m in sent(late) if m["type"] == "publish"]
+    recorder.call("request", 4, named[3])
+    hub.cut()
+    recorder.call("lost", 1006, "")
+    ended = recorder.call("stop")
+    assert [(a.op, a.error and a.error.code) for a in ended if isinstance(a, ev.Settle)] == [(4, "outcome_unknown")]
+    return recorder
+
+
 def life() -> Recorder:
     """Start once, stop once; nothing answers afterwards."""
     recorder = Recorder()
@@ -287,5 +325,6 @@ SCENARIOS: tuple[Callable[[], Recorder], ...] = (
     token_refused,
     no_new_token,
     requests,
+    sent_again,
     life,
 )

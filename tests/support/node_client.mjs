@@ -5,14 +5,17 @@ import { Client } from "../../frontend/src/client/index.ts";
 import { standardHost } from "../../frontend/src/client/host.ts";
 
 const [url, text] = process.argv.slice(2);
-const { token, origin, subprotocols, speed = 20, maxQueue = 100 } = JSON.parse(text);
+const { token, origin, cookie, subprotocols, speed = 20, maxQueue = 100 } = JSON.parse(text);
 const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 const real = standardHost();
+const headers = { ...(origin ? { origin } : {}), ...(cookie ? { cookie } : {}) };
+// The same clock as Python's time.monotonic() on this machine, so that both can be compared.
+const monotonic = () => Number(process.hrtime.bigint()) / 1e9;
 const host = {
   ...real,
   now: () => real.now() * speed,
   setTimeout: (run, delayMs) => real.setTimeout(run, delayMs / speed),
-  open: (address, protocols) => new WebSocket(address, { protocols, headers: origin ? { origin } : {} }),
+  open: (address, protocols) => new WebSocket(address, { protocols, headers }),
 };
 let fetched = 0;
 const client = new Client(url, {
@@ -31,7 +34,7 @@ const commands = {
     const handle = client.subscribe(room, {
       ...(since ? { since } : {}),
       presence: presence ?? false,
-      onEvent: (event) => say({ room, event }),
+      onEvent: (event) => say({ room, event, at: monotonic() }),
       onEntered: (recovered) => say({ entered: room, recovered, position: handle.position }),
       onEnded: (error) => say({ ended: room, code: error?.code ?? null }),
     });
@@ -39,8 +42,8 @@ const commands = {
   },
   leave: ({ room }) => rooms.get(room).leave(),
   members: ({ room }) => say({ members: [...rooms.get(room).members.values()], count: rooms.get(room).count }),
-  publish({ op, room, data }) {
-    client.publish(room, data).then((published) => say({ op, ok: true, published }), failed(op));
+  publish({ op, room, data, opId }) {
+    client.publish(room, data, { opId }).then((published) => say({ op, ok: true, published }), failed(op));
   },
   request: ({ op, message }) => client.request(message).then((data) => say({ op, ok: true, data }), failed(op)),
   close: () => client.close(),

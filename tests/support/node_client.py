@@ -21,9 +21,15 @@ def node_binary() -> str:
 
 
 class NodeClient:
-    """A running client; ``log`` holds every line it has said."""
+    """A running client.
+
+    Attributes:
+        log: Every line it has said.
+        on_line: Called with each line.
+    """
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.on_line: Callable[[dict[str, Any]], None] | None = None
         self._process = process
         self._said = asyncio.Condition()
         self.log: list[dict[str, Any]] = []
@@ -55,10 +61,12 @@ class NodeClient:
     async def listen(self) -> None:
         """Read until the process ends."""
         assert self._process.stdout is not None
-        async for line in self._process.stdout:
+        async for text in self._process.stdout:
             async with self._said:
-                self.log.append(json.loads(line))
+                self.log.append(line := json.loads(text))
                 self._said.notify_all()
+            if self.on_line is not None:
+                self.on_line(line)
 
 
 @contextlib.asynccontextmanager

@@ -37,6 +37,11 @@ class ValkeyProcess:
         """Return the URL without credentials."""
         return f"redis://127.0.0.1:{self.port}/0"
 
+    @property
+    def pid(self) -> int | None:
+        """Return the process's id; None while it does not run."""
+        return None if self._process is None else self._process.pid
+
     def start(self) -> None:
         """Start it; keeps the port of the first start, so that a restart is found again."""
         # A free port can be taken by somebody else before the server binds it, so a failed start tries another one.

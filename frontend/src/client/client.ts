@@ -40,6 +40,13 @@ export interface RoomOptions {
   readonly onEnded?: (error: ClientError | null) => void;
 }
 
+export interface PublishOptions {
+  readonly volatile?: boolean;
+  /** Your own name for it, never used for another one. With it, a connection that ends before the answer is no error:
+   * the client sends it again on the next one, and the server publishes it once. */
+  readonly opId?: string;
+}
+
 /** What became of a publish; a volatile one has no place. */
 export interface Published {
   readonly room_id: string;
@@ -177,12 +184,14 @@ export class Client {
    * Sends `data` to a room; waits for the connection if there is none. Rejects with a ClientError: `kind` says whether
    * the server refused it, it never left (safe to repeat), or its outcome is unknown.
    */
-  async publish(roomId: string, data: Json, options: { readonly volatile?: boolean } = {}): Promise<Published> {
-    const message = { type: "publish", room_id: roomId, data, ...(options.volatile ? { volatile: true } : {}) };
+  async publish(roomId: string, data: Json, options: PublishOptions = {}): Promise<Published> {
+    const { volatile = false, opId } = options;
+    const more = { ...(volatile ? { volatile } : {}), ...(opId === undefined ? {} : { op_id: opId }) };
+    const message = { type: "publish", room_id: roomId, data, ...more };
     return (await this.request(message)) as unknown as Published;
   }
 
-  /** Sends a client message of any type; resolves with the `data` of its reply, rejects as `publish`. */
+  /** Sends a client message of any type; resolves with the `data` of its reply; `op_id` and errors as `publish`. */
   request(message: Fields): Promise<Json> {
     const op = ++this.lastOp;
     return new Promise((resolve, reject) => {

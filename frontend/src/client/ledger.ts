@@ -2,7 +2,8 @@
  * Requests on their way: waiting to be sent, sent and unanswered; and how fast may be sent. Pure.
  * It must not know rooms or sockets. Overflow policy of the queue: `refuse_newest` - a request that finds the queue full
  * fails at once with `queue_full`; nothing that was accepted is ever dropped silently. A request that was sent and not
- * answered fails with `outcome_unknown` and is never sent again: the protocol cannot tell a second time from the first.
+ * answered before the connection ended goes first on the next one if it has an `op_id`, by which the server tells a
+ * second time from the first. Without one it fails with `outcome_unknown` and is never sent again.
  */
 import type { Action, Failure, Fields, Json } from "./event.ts";
 import { local } from "./failure.ts";
@@ -13,6 +14,8 @@ import type { Limits } from "./wire.ts";
 const MAX_IN_FLIGHT = 16;
 /** The server answers from memory or with one database write; past this it will not. */
 const ANSWER_TIMEOUT_MS = 30_000;
+/** The server knows an op_id for five minutes; a minute less, because the first sending may have taken its time. */
+const REPEAT_WITHIN_MS = 240_000;
 /** What a message grows by when it gets its id. */
 const ID_BYTES = 40;
 
@@ -48,12 +51,21 @@ export class Pacer {
   }
 }
 
+interface Sent {
+  readonly op: number;
+  readonly atMs: number;
+  readonly firstAtMs: number;
+  readonly message: Fields;
+}
+
 export class Ledger {
   messageBytes = 65_536;
   refused = 0;
   private readonly maxQueue: number;
-  private readonly queue = new Map<number, Fields>();
-  private readonly sent = new Map<number, { op: number; atMs: number }>();
+  private queue = new Map<number, Fields>();
+  private readonly sent = new Map<number, Sent>();
+  /** Waiting to be sent again: op -> when it was sent first. */
+  private readonly doubtful = new Map<number, number>();
 
   constructor(maxQueue: number) {
     this.maxQueue = maxQueue;
@@ -72,7 +84,7 @@ export class Ledger {
 
   /** Forgets a request; false if it was sent already. */
   cancel(op: number): boolean {
-    if (this.queue.delete(op)) return true;
+    if (this.queue.delete(op)) return !this.doubtful.delete(op);
     for (const [id, entry] of this.sent) if (entry.op === op) this.sent.delete(id);
     return false;
   }
@@ -88,7 +100,8 @@ export class Ledger {
     if (first === undefined) return null;
     const [op, message] = first;
     this.queue.delete(op);
-    this.sent.set(id, { op, atMs: nowMs });
+    this.sent.set(id, { op, atMs: nowMs, firstAtMs: this.doubtful.get(op) ?? nowMs, message });
+    this.doubtful.delete(op);
     return message;
   }
 
@@ -110,23 +123,47 @@ export class Ledger {
     return actions;
   }
 
+  /** Settles what was in doubt for so long that the server would take it for a new one. */
+  giveUp(nowMs: number): Action[] {
+    const actions: Action[] = [];
+    for (const [op, firstAtMs] of this.doubtful) {
+      if (nowMs - firstAtMs < REPEAT_WITHIN_MS) continue;
+      this.doubtful.delete(op);
+      this.queue.delete(op);
+      actions.push(settle(op, local("outcome_unknown")));
+    }
+    return actions;
+  }
+
   /** When `expire` has something to do. */
   dueMs(): number | null {
     const [oldest] = this.sent.values();
     return oldest === undefined ? null : oldest.atMs + ANSWER_TIMEOUT_MS;
   }
 
-  /** The connection is gone: what was sent is in doubt; what was not stays. */
+  /** The connection is gone: what was sent is in doubt or goes again, first; what was not stays. */
   lost(): Action[] {
-    const actions = [...this.sent.values()].map((entry) => settle(entry.op, local("outcome_unknown")));
+    const actions: Action[] = [];
+    const again = new Map<number, Fields>();
+    for (const { op, firstAtMs, message } of this.sent.values()) {
+      if (typeof message["op_id"] !== "string") actions.push(settle(op, local("outcome_unknown")));
+      else {
+        again.set(op, message);
+        this.doubtful.set(op, firstAtMs);
+      }
+    }
     this.sent.clear();
+    this.queue = new Map([...again, ...this.queue]);
     return actions;
   }
 
   /** Nothing will be sent any more. */
   end(failure: Failure): Action[] {
-    const actions = [...this.lost(), ...[...this.queue.keys()].map((op) => settle(op, failure))];
+    const reason = (op: number): Failure => (this.doubtful.has(op) ? local("outcome_unknown") : failure);
+    const actions = this.lost();
+    actions.push(...[...this.queue.keys()].map((op) => settle(op, reason(op))));
     this.queue.clear();
+    this.doubtful.clear();
     return actions;
   }
 

@@ -48,6 +48,7 @@ export class Outgoing {
   /** Sends what waits, rooms first, as fast as the server allows. */
   fill(nowMs: number): void {
     this.blocked = false;
+    this.actions.push(...this.ledger.giveUp(nowMs));
     for (;;) {
       const track = this.rooms.nextWanted(nowMs);
       if (track === null && !this.ledger.waiting) return;

@@ -35,7 +35,9 @@ class Probe:
         self._host = f"[{settings.metrics_host}]" if ":" in settings.metrics_host else settings.metrics_host
         # A successor is started before its predecessor ends, so for a moment both listen.
         port = settings.metrics_port + offset if settings.metrics_port else 0
-        self.server = WebServer(host=settings.metrics_host, port=port, reuse_port=offset > 0)
+        self.server = WebServer(
+            host=settings.metrics_host, port=port, reuse_port=offset > 0, chosen_by="TIDEWIRE_METRICS_PORT"
+        )
 
     @property
     def url(self) -> str:

@@ -23,8 +23,8 @@ class LeaseTiming(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds.
 
     Attributes:
-        ttl_s: A holder that says nothing for this long has lost it; a successor comes at most ``renew_s`` later.
-        renew_s: How often the holder renews, and the others ask.
+        ttl_s: A holder that says nothing for this long has lost it; a successor asks at that moment.
+        renew_s: How often the holder renews, and the others ask while it does.
         margin_s: How much earlier the holder itself gives up: room for one question without an answer (1 s), for clocks
             that run at different rates, and for the last of its connections to be closed.
     """
@@ -41,11 +41,13 @@ class LeaseAnswer(msgspec.Struct, frozen=True, kw_only=True):
         mine: Whether the asker holds it.
         fence: The holder's number, higher than every earlier holder's; 0 if nobody holds it.
         holder: Who holds it; empty if nobody does.
+        left_s: When it is another's: after how many seconds it is free unless it is renewed; 0 if that is not known.
     """
 
     mine: bool
     fence: int
     holder: str
+    left_s: float = 0.0
 
 
 class Standing(enum.Enum):
@@ -72,6 +74,7 @@ class Lease:
         self.holder = ""
         self.reason = "not asked yet"
         self._until = 0.0
+        self._left_s = 0.0
 
     def leads(self, now: float) -> bool:
         """Whether we certainly lead at ``now`` (monotonic seconds)."""
@@ -81,12 +84,21 @@ class Lease:
         """Note an answer to a question of ``asked_at``; return whether standing or number changed."""
         before = (self.standing, self.fence)
         self.holder = answer.holder
+        self._left_s = answer.left_s
         if answer.mine:
             self.standing, self.fence, self.reason = Standing.LEADING, answer.fence, ""
             self._until = asked_at + self.timing.ttl_s - self.timing.margin_s
         else:
             self._give_up(f"{answer.holder} leads" if answer.holder else "nobody leads")
         return (self.standing, self.fence) != before
+
+    def ask_again_s(self) -> float:
+        """Return after how many seconds to ask again: sooner where another's lease may run out before."""
+        return min(self.timing.renew_s, self._left_s) if self._left_s > 0 else self.timing.renew_s
+
+    def unanswered(self) -> None:
+        """A question was not answered: when another's lease runs out is not known any more."""
+        self._left_s = 0.0
 
     def expire(self, now: float, cause: str = "the lease was not renewed in time") -> bool:
         """Give up if the lease may have run out by ``now``; return whether the standing changed."""

@@ -91,10 +91,9 @@ class LeaseKeeper:
             await self._store.close()
 
     async def _run(self) -> None:
-        timing = self._lease.timing
         while True:
             await self._ask()
-            await self._clock.sleep(timing.renew_s)
+            await self._clock.sleep(self._lease.ask_again_s())
             # After a freeze this is the first thing that runs, before the next question is answered.
             self._note(self._lease.expire(self._clock.monotonic()))
 
@@ -104,6 +103,7 @@ class LeaseKeeper:
             answer = await self._store.ask()
         except Exception as exc:  # noqa: BLE001 - task root: whatever it is, it is told and asked again
             self.failures += 1
+            self._lease.unanswered()
             self._tell(exc)
             self._note(self._lease.expire(self._clock.monotonic(), f"the lease could not be renewed: {exc}"))
             return

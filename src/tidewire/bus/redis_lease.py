@@ -22,32 +22,32 @@ FENCE_KEY = "tidewire:{feed}:fence"
 # Well below the holder's own margin: a question without an answer must not make it late.
 TIMEOUT_S = 1.0
 
-# KEYS lease, fence; ARGV owner, milliseconds to live. Answers {mine, fence, holder}.
+# KEYS lease, fence; ARGV owner, milliseconds to live. Answers {mine, fence, holder, milliseconds left of another's}.
 _ASK = b"""
 local held = redis.call('GET', KEYS[1])
 if held then
   local fence, holder = string.match(held, '^(%d+) (.*)$')
   if holder == ARGV[1] then
     redis.call('PEXPIRE', KEYS[1], ARGV[2])
-    return {1, fence, holder}
+    return {1, fence, holder, 0}
   end
-  return {0, fence or '0', holder or held}
+  return {0, fence or '0', holder or held, redis.call('PTTL', KEYS[1])}
 end
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local fence = string.format('%.0f', math.max(now, (tonumber(redis.call('GET', KEYS[2])) or 0) + 1))
 redis.call('SET', KEYS[2], fence)
 redis.call('SET', KEYS[1], fence .. ' ' .. ARGV[1], 'PX', ARGV[2])
-return {1, fence, ARGV[1]}
+return {1, fence, ARGV[1], 0}
 """
 _RELEASE = b"""
 local held = redis.call('GET', KEYS[1])
 if held and string.match(held, '^%d+ (.*)$') == ARGV[1] then redis.call('DEL', KEYS[1]) end
-return {0, '0', ''}
+return {0, '0', '', 0}
 """
 _LOOK = b"""
 local fence, holder = string.match(redis.call('GET', KEYS[1]) or '', '^(%d+) (.*)$')
-return {0, redis.call('GET', KEYS[2]) or fence or '0', holder or ''}
+return {0, redis.call('GET', KEYS[2]) or fence or '0', holder or '', 0}
 """
 
 
@@ -106,7 +106,7 @@ class RedisLease:
     def _failed(self, error: Exception) -> BusError:
         action = "Check that the Redis or Valkey server runs and is reachable."
         if isinstance(error, Refusal):
-            action = "Allow the Redis user +eval +get +set +del +pexpire +time on ~tidewire:* (ACL SETUSER)."
+            action = "Allow the Redis user +eval +get +set +del +pexpire +pttl +time on ~tidewire:* (ACL SETUSER)."
         return BusError(
             f"The feed's lease at {self._address} cannot be asked for: {words(error)}.",
             required_action=action,
@@ -115,8 +115,13 @@ class RedisLease:
 
 
 def _read(answer: object) -> LeaseAnswer:
-    if isinstance(answer, list) and len(answer) == 3 and isinstance(answer[1], bytes) and isinstance(answer[2], bytes):
-        return LeaseAnswer(mine=answer[0] == 1, fence=int(answer[1]), holder=answer[2].decode("utf-8", "replace"))
+    match answer:
+        case [int(mine), bytes(fence), bytes(holder), int(left_ms)]:
+            # A millisecond more, because the key goes away at the end of its last one; negative without a time to live.
+            left_s = (left_ms + 1) / 1000 if left_ms > 0 else 0.0
+            return LeaseAnswer(
+                mine=mine == 1, fence=int(fence), holder=holder.decode("utf-8", "replace"), left_s=left_s
+            )
     raise BusError(
         f"The Redis server answered something else than was asked: {answer!r:.100}.",
         required_action="Use Redis 7 or Valkey 8, or newer.",

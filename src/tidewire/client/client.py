@@ -252,22 +252,29 @@ class Client:
         self._carrier.act(self._carrier.session.subscribe(room_id, since, presence, self._carrier.now_ms()))
         return room
 
-    async def publish(self, room_id: str, data: Json, *, volatile: bool = False) -> Published:
+    async def publish(self, room_id: str, data: Json, *, volatile: bool = False, op_id: str | None = None) -> Published:
         """Send ``data`` to a room and return its place; waits for the connection if there is none.
+
+        Args:
+            op_id: Your own name for it, never used for another one. With it, a connection that ends before the answer
+                is no error: the client sends it again on the next one, and the server publishes it once.
 
         Raises:
             Refused: The server said no.
             Unsent: It never left this process (queue full, too large): safe to repeat.
-            OutcomeUnknown: It was sent, and the connection ended before the answer: it may be published or not.
+            OutcomeUnknown: It was sent, and the connection ended before the answer: it may be published or not. With an
+                ``op_id`` only if that was four minutes ago, or the client has ended.
             ClientEnded: There will be no connection any more.
         """
         message: dict[str, Json] = {"type": "publish", "room_id": room_id, "data": data}
         if volatile:
             message["volatile"] = True
+        if op_id is not None:
+            message["op_id"] = op_id
         return msgspec.convert(await self.request(message), Published)
 
     async def request(self, message: Mapping[str, Json]) -> Json:
-        """Send a client message of any type and return the ``data`` of its reply. Raises as ``publish``."""
+        """Send a client message of any type and return its reply's ``data``; ``op_id`` and errors as ``publish``."""
         op = next(self._ops)
         answer = self._answers[op] = asyncio.get_running_loop().create_future()
         self._carrier.act(self._carrier.session.request(op, message, self._carrier.now_ms()))

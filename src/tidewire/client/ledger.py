@@ -2,7 +2,9 @@
 
 It must not know rooms or sockets. Overflow policy of the queue: ``refuse_newest`` - a request that finds the queue full
 fails at once with ``queue_full``; nothing that was accepted is ever dropped silently. A request that was sent and not
-answered fails with ``outcome_unknown`` and is never sent again: the protocol cannot tell a second time from the first.
+answered before the connection ended goes first on the next one if it has an ``op_id``, by which the server tells a
+second time from the first. Without one it fails with ``outcome_unknown`` and is never sent again.
+Source: docs/protocol.md, ``publish``.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from tidewire.core.protocol import Limits
 MAX_IN_FLIGHT = 16
 # The server answers from memory or with one database write; past this it will not.
 ANSWER_TIMEOUT_MS = 30_000
+# The server knows an op_id for five minutes; a minute less, because the first sending may have taken its time.
+REPEAT_WITHIN_MS = 240_000
 # What a message grows by when it gets its id.
 ID_BYTES = 40
 
@@ -68,6 +72,8 @@ class Pacer:
 class _Sent:
     op: int
     at_ms: int
+    first_at_ms: int
+    message: Mapping[str, Json]
 
 
 class Ledger:
@@ -81,6 +87,8 @@ class Ledger:
         self._max_queue = max_queue
         self._queue: dict[int, Mapping[str, Json]] = {}
         self._sent: dict[int, _Sent] = {}
+        # Waiting to be sent again: op -> when it was sent first.
+        self._doubtful: dict[int, int] = {}
         self._refused = 0
         self.message_bytes = 65_536
 
@@ -96,7 +104,7 @@ class Ledger:
     def cancel(self, op: int) -> bool:
         """Forget a request; False if it was sent already."""
         if self._queue.pop(op, None) is not None:
-            return True
+            return self._doubtful.pop(op, None) is None
         for message_id, sent in list(self._sent.items()):
             if sent.op == op:
                 del self._sent[message_id]
@@ -111,7 +119,7 @@ class Ledger:
         """Return the oldest waiting request and count it as sent. Call it only if ``waiting``."""
         op, message = next(iter(self._queue.items()))
         del self._queue[op]
-        self._sent[message_id] = _Sent(op, now_ms)
+        self._sent[message_id] = _Sent(op, now_ms, self._doubtful.pop(op, now_ms), message)
         return message
 
     def answer(self, message_id: int, data: Json, error: Failure | None) -> Settle | None:
@@ -127,23 +135,37 @@ class Ledger:
             del self._sent[message_id]
             yield Settle(sent.op, error=Failure("outcome_unknown"))
 
+    def give_up(self, now_ms: int) -> Iterator[Settle]:
+        """Settle what was in doubt for so long that the server would take it for a new one."""
+        for op, first_at_ms in list(self._doubtful.items()):
+            if now_ms - first_at_ms >= REPEAT_WITHIN_MS:
+                del self._doubtful[op], self._queue[op]
+                yield Settle(op, error=Failure("outcome_unknown"))
+
     def due_ms(self) -> int | None:
         """Return when ``expire`` has something to do."""
         oldest = next(iter(self._sent.values()), None)
         return None if oldest is None else oldest.at_ms + ANSWER_TIMEOUT_MS
 
     def lost(self) -> Iterator[Settle]:
-        """The connection is gone: what was sent is in doubt; what was not stays."""
+        """The connection is gone: what was sent is in doubt or goes again, first; what was not stays."""
         sent, self._sent = self._sent, {}
+        again: dict[int, Mapping[str, Json]] = {}
         for entry in sent.values():
-            yield Settle(entry.op, error=Failure("outcome_unknown"))
+            if entry.message.get("op_id") is None:
+                yield Settle(entry.op, error=Failure("outcome_unknown"))
+            else:
+                again[entry.op] = entry.message
+                self._doubtful[entry.op] = entry.first_at_ms
+        self._queue = again | self._queue
 
     def end(self, failure: Failure) -> Iterator[Settle]:
         """Nothing will be sent any more."""
         yield from self.lost()
         queue, self._queue = self._queue, {}
+        doubtful, self._doubtful = self._doubtful, {}
         for op in queue:
-            yield Settle(op, error=failure)
+            yield Settle(op, error=Failure("outcome_unknown") if op in doubtful else failure)
 
     def statistics(self) -> LedgerStatistics:
         """Return counters."""

@@ -51,6 +51,7 @@ class Outgoing:
     def fill(self, now_ms: int) -> None:
         """Send what waits, rooms first, as fast as the server allows."""
         self.blocked = False
+        self.actions += self._ledger.give_up(now_ms)
         while True:
             track = self._rooms.next_wanted(now_ms)
             if track is None and not self._ledger.waiting:

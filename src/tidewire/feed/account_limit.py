@@ -42,6 +42,10 @@ class AccountLimit:
         self._last_strike = now
         return self._until - now
 
+    def forget(self) -> None:
+        """Begin anew, as a new process would."""
+        self._until, self._strikes, self._last_strike = 0.0, 0, None
+
     def remaining_s(self, now: float) -> float:
         """Return the seconds until a line may dial; 0.0 if it may now."""
         return max(0.0, self._until - now)

@@ -77,8 +77,8 @@ class MultiConnectionManager(LineGroup):
         timing = timing_for(url, timing)
         # Spreads retries in time; it guards no secret.
         chance = rng if rng is not None else random.Random()  # noqa: S311
-        limit = AccountLimit(timing.limit_cooldown_s)
-        upstream = Upstream(url, api_key, tuple(channels), limit, timing, clock, chance.random)
+        self._limit = AccountLimit(timing.limit_cooldown_s)
+        upstream = Upstream(url, api_key, tuple(channels), self._limit, timing, clock, chance.random)
         assignment = Assignment([config.connection_id for config in lines if config.enabled])
         self._intake = Intake(assignment.owners)
         self._receive_ticks = receive_ticks
@@ -95,6 +95,16 @@ class MultiConnectionManager(LineGroup):
             timing=timing,
             failover=failover,
         )
+
+    async def connect(self) -> bool:
+        """Start all enabled lines; see LineGroup. A cooldown from before a ``disconnect`` does not count any more.
+
+        A feed that lost its lease was thrown out by its own successor; when its turn comes again, it must not wait for
+        a cooldown whose cause is gone.
+        """
+        if not self._running:
+            self._limit.forget()
+        return await super().connect()
 
     def gap_windows(self, connection_id: str) -> list[GapWindow]:
         """Return when a line's tickers did not flow, oldest first, at most 100; empty for an unknown line."""

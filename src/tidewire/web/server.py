@@ -23,6 +23,8 @@ from tidewire.web.websocket_protocol import set_socket_limits, websocket_options
 GRACE_S = 3
 # Above the kernel's default of 128 and below its usual cap of 4096; 10,000 reconnecting browsers arrive at once.
 BACKLOG = 2048
+# Where an operator sets the port of the pages.
+CHOSEN_BY = "TIDEWIRE_PORT or --port"
 
 
 class _QuietServer(uvicorn.Server):
@@ -54,6 +56,7 @@ class WebServer:
         http_protocol: uvicorn HTTP protocol class (the bounded one); uvicorn's choice by default.
         listener: A bound socket to use instead of binding one; closed here at the end.
         reuse_port: Whether other processes may listen on the same port (a successor that is started before we end).
+        chosen_by: Where an operator sets the port; said when it is taken.
     """
 
     def __init__(
@@ -68,10 +71,12 @@ class WebServer:
         http_protocol: type[asyncio.Protocol] | None = None,
         listener: socket.socket | None = None,
         reuse_port: bool = False,
+        chosen_by: str = CHOSEN_BY,
     ) -> None:
         self._host, self._wanted_port = host, port
         self._listener = listener
         self._reuse_port = reuse_port
+        self._chosen_by = chosen_by
         self._server: _QuietServer | None = None
         self._task: asyncio.Task[None] | None = None
         self._options: dict[str, Any] = {
@@ -143,7 +148,7 @@ class WebServer:
         try:
             return new_listener(self._host, self._wanted_port, reuse_port=self._reuse_port)
         except OSError as exc:
-            raise cannot_listen(self._host, self._wanted_port, exc) from exc
+            raise cannot_listen(self._host, self._wanted_port, exc, chosen_by=self._chosen_by) from exc
 
 
 def new_listener(host: str, port: int, *, reuse_port: bool) -> socket.socket:
@@ -163,10 +168,10 @@ def new_listener(host: str, port: int, *, reuse_port: bool) -> socket.socket:
     return listener
 
 
-def cannot_listen(host: str, port: int, error: OSError) -> SettingsError:
-    """Return what to tell the operator."""
+def cannot_listen(host: str, port: int, error: OSError, *, chosen_by: str = CHOSEN_BY) -> SettingsError:
+    """Return what to tell the operator; ``chosen_by``: where the port is set."""
     return SettingsError(
         f"Cannot listen on {host} port {port}: {error.strerror or error}.",
-        required_action="Stop the program that holds the port, or choose another with TIDEWIRE_PORT or --port.",
+        required_action=f"Stop the program that holds the port, or choose another with {chosen_by}.",
         will_not="Tidewire will not pick another port by itself.",
     )
