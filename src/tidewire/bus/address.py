@@ -22,6 +22,7 @@ class Address:
     Attributes:
         scheme: ``redis``, ``rediss`` (TLS) or ``unix``.
         host, port: TCP address; unused for ``unix``.
+        seeds: Further TCP addresses of the same cluster, for when the first does not answer.
         path: Socket file; only for ``unix``.
         db: Database number.
         username, password: Credentials, empty if none; never shown.
@@ -36,6 +37,11 @@ class Address:
     username: str = dataclasses.field(default="", repr=False)
     password: str = dataclasses.field(default="", repr=False)
     tls: dict[str, str] = dataclasses.field(default_factory=dict)
+    seeds: tuple[tuple[str, int], ...] = ()
+
+    def at(self, host: str, port: int) -> Address:
+        """Return another server of the same cluster: same credentials, other place."""
+        return dataclasses.replace(self, host=host, port=port, seeds=())
 
     def __str__(self) -> str:
         where = f"//{self.path}" if self.scheme == "unix" else f"//{self.host}:{self.port}/{self.db}"
@@ -45,10 +51,13 @@ class Address:
 def parse_address(url: str) -> Address:
     """Read ``redis://``, ``rediss://`` or ``unix://`` with optional ``user:password@``, ``/db`` and TLS options.
 
+    Several ``host:port`` with commas between them are servers of one cluster.
+
     Raises:
         SettingsError: It cannot be read; the message never contains the URL.
     """
     try:
+        url, seeds = _split_seeds(url)
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
@@ -79,7 +88,23 @@ def parse_address(url: str) -> Address:
         username=unquote(parts.username or ""),
         password=unquote(parts.password or ""),
         tls=options,
+        seeds=seeds,
     )
+
+
+def _split_seeds(url: str) -> tuple[str, tuple[tuple[str, int], ...]]:
+    """Return the URL of the first server, and the places of the others. Raises ValueError."""
+    scheme, separator, rest = url.partition("://")
+    where, slash, path = rest.partition("/")
+    credentials, at, hosts = where.rpartition("@")
+    first, *others = hosts.split(",")
+    seeds = []
+    for other in others:
+        place = urlsplit(f"//{other}")
+        if not place.hostname or place.username is not None or place.path or place.query or place.fragment:
+            raise ValueError("a further server is not host:port")
+        seeds.append((place.hostname, place.port or 6379))
+    return f"{scheme}{separator}{credentials}{at}{first}{slash}{path}", tuple(seeds)
 
 
 def _wrong(what: str) -> SettingsError:

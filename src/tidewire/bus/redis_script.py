@@ -85,6 +85,9 @@ return {epoch, offset, 0, lost}
 """
 )
 
+# On a shard of a cluster the announcement goes to the shard's own listeners, not to every server.
+APPEND_SHARDED = APPEND.replace("redis.call('PUBLISH'", "redis.call('SPUBLISH'")
+
 # ARGV 4-5 are also the place to read from (empty epoch: everything), 7 age.
 READ = (
     "#!lua flags=allow-oom\n"
