@@ -52,10 +52,11 @@ class Broker:
         if url is None:
             return None
         chance = random.Random()  # noqa: S311
+        copies = self._settings.redis_min_replicas
         if self._topology is not None:
-            shared = RedisClusterLog(self._topology, clock, chance)
+            shared = RedisClusterLog(self._topology, clock, chance, min_replicas=copies)
             return Links(bus, shared, RedisMembers(shared.commands), self._settings.node_name)
-        log = RedisRoomLog(url, clock, chance)
+        log = RedisRoomLog(url, clock, chance, min_replicas=copies)
         return Links(bus, log, RedisMembers(log.commands), self._settings.node_name)
 
 

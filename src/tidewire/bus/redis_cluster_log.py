@@ -43,6 +43,7 @@ class RedisClusterLog:
         topology: Shared with the bus.
         rng: Draws the jitter of reconnects.
         deadline_s: For each answer, redirections included.
+        min_replicas: As for ``RedisRoomLog``.
 
     Attributes:
         commands: Asks the shard that has the key, for ``RedisMembers``.
@@ -56,7 +57,9 @@ class RedisClusterLog:
         *,
         limits: BrokerLimits | None = None,
         deadline_s: float = DEADLINE_S,
+        min_replicas: int = 0,
     ) -> None:
+        self._min_replicas = min_replicas
         self._topology = topology
         self._clock = clock
         self._rng = rng
@@ -140,6 +143,7 @@ class RedisClusterLog:
             limits=self._limits,
             deadline_s=self._deadline_s,
             sharded=True,
+            min_replicas=self._min_replicas,
         )
         log.on_connect(lambda _: self._connects.tell(lambda room_id: self._topology.owner(_tagged(room_id)) == node))
         log.on_state(lambda: self._shard_changed(log))

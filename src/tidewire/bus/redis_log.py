@@ -19,6 +19,7 @@ import structlog
 from tidewire.bus.address import Address
 from tidewire.bus.base import Watch
 from tidewire.bus.redis_commands import DEADLINE_S, Ask, RedisCommands
+from tidewire.bus.redis_copies import RedisCopies
 from tidewire.bus.redis_guard import Server, inspect
 from tidewire.bus.redis_script import APPEND, APPEND_SHARDED, READ, Script
 from tidewire.bus.room_log import Appended, Bounds, Concerns, Entry, LogStatus, Place, Reading, channel_of, judge
@@ -45,6 +46,7 @@ class RedisRoomLog:
         rng: Draws the jitter of reconnects.
         sharded: Whether the server is one shard of a cluster (bus/redis_cluster_log.py). Then refusals that say where
             else to ask are passed on as ``Refusal``.
+        min_replicas: An append counts only once this many replicas have it (bus/redis_copies.py).
 
     Raises:
         SettingsError: The URL cannot be read.
@@ -59,10 +61,12 @@ class RedisRoomLog:
         limits: BrokerLimits | None = None,
         deadline_s: float = DEADLINE_S,
         sharded: bool = False,
+        min_replicas: int = 0,
     ) -> None:
         self._sharded = sharded
         self._append = _APPEND_SHARDED if sharded else _APPEND
         self.commands = RedisCommands(url, clock, rng, prepare=self._prepare, limits=limits, deadline_s=deadline_s)
+        self._copies = RedisCopies(self.commands, min_replicas) if min_replicas else None
         self._server: Server | None = None
         self._state_losses = 0
         self._clock = clock
@@ -76,6 +80,8 @@ class RedisRoomLog:
     async def stop(self) -> None:
         """Disconnect. Idempotent."""
         await self.commands.stop()
+        if self._copies is not None:
+            await self._copies.stop()
 
     async def append(
         self,
@@ -188,14 +194,15 @@ class RedisRoomLog:
             *rest,
         )
         count = b"%d" % len(keys)
+        ask = self._copies.ask if self._copies is not None and script is self._append else self.commands.ask
         try:
             try:
-                return await self.commands.ask(b"EVALSHA", script.digest, count, *keys, *arguments, asking=asking)
+                return await ask(b"EVALSHA", script.digest, count, *keys, *arguments, asking=asking)
             except Refusal as refusal:
                 # Refused means not done, so asking again with the source cannot do it twice.
                 if not str(refusal).startswith("NOSCRIPT"):
                     raise
-                return await self.commands.ask(b"EVAL", script.source, count, *keys, *arguments, asking=asking)
+                return await ask(b"EVAL", script.source, count, *keys, *arguments, asking=asking)
         except Refusal as refusal:
             if self._sharded and str(refusal).startswith(("MOVED ", "ASK ", "TRYAGAIN")):
                 raise

@@ -48,6 +48,8 @@ APPEND = (
 if KEYS[3] then
   local before = redis.call('GET', KEYS[3])
   if before and string.sub(before, 1, #epoch + 1) == epoch .. ' ' then
+    -- A write, so that a WAIT after it waits for what it answers.
+    redis.call('PEXPIRE', KEYS[3], ARGV[12])
     return {epoch, tonumber(string.sub(before, #epoch + 2)), 1, lost}
   end
 end

@@ -139,6 +139,11 @@ def _url_problems(s: Settings) -> Iterable[Problem]:
             "TIDEWIRE_REDIS_CLUSTER", "true", "needs a TIDEWIRE_REDIS_URL over TCP.",
             "Set TIDEWIRE_REDIS_URL to redis://host:port of any server of the cluster, or of several with commas.",
         )  # fmt: skip
+    if s.redis_min_replicas and s.redis_url is None:
+        yield Problem(
+            "TIDEWIRE_REDIS_MIN_REPLICAS", str(s.redis_min_replicas), "needs a TIDEWIRE_REDIS_URL.",
+            "Set TIDEWIRE_REDIS_URL to the primary of these replicas, or remove TIDEWIRE_REDIS_MIN_REPLICAS.",
+        )  # fmt: skip
     for origin in (*s.allowed_origins, *((s.public_url.rstrip("/"),) if s.public_url else ())):
         parts = urlsplit(origin)
         if parts.scheme not in ("http", "https") or not parts.hostname or origin != f"{parts.scheme}://{parts.netloc}":
