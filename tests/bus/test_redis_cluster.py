@@ -53,9 +53,9 @@ class Site:
 
 
 def connect(url: str) -> tuple[RedisClusterBus, RedisClusterLog]:
-    """Return a process's connections, not started."""
+    """Return a process's connections, not started; the map is not fetched again unless something is amiss."""
     clock, chance = SystemClock(), random.Random(1)
-    topology = RedisTopology(url, clock, limits=QUICK)
+    topology = RedisTopology(url, clock, limits=QUICK, refresh_every_s=1e6)
     return RedisClusterBus(topology, clock, chance, limits=QUICK), RedisClusterLog(
         topology, clock, chance, limits=QUICK
     )
@@ -106,6 +106,8 @@ async def test_rooms_live_on_the_shard_of_their_slot_and_nowhere_else(site: Site
             channels = await site.cluster.ask(other, "PUBSUB", "SHARDCHANNELS", f"*{room}*")
             assert bool(channels) is (other is server)
     assert (site.bus.status().state, site.log.status().state) == ("up", "up")
+    # Asked in the right place at once.
+    assert (site.log.status().redirected, site.bus.status().gaps) == (0, 0)
 
 
 async def test_a_killed_shard_takes_its_own_rooms_and_no_others(site: Site) -> None:
@@ -172,6 +174,31 @@ async def test_a_slot_that_moves_is_followed(site: Site) -> None:
     while not {b"plain", b"heard"} <= {_text(message) for message in inbox.payloads}:
         count = len(await inbox.wait(count + 1))
     assert (site.bus.status().state != "down", site.log.status().state) == (True, "up")
+
+
+async def test_a_listener_follows_its_channel_by_itself(site: Site) -> None:
+    """Nothing is asked or published here: the old owner's notice alone leads to the new one, and a gap is told."""
+    room = site.cluster.rooms()[0]
+    inbox, notices = Inbox(), Notices(site.bus)
+    await site.bus.subscribe(channel_of(room), inbox.receive).ready()
+    target = site.cluster.servers[1]
+    await site.cluster.move(channel_of(room), target)
+    await notices.wait(lambda told: channel_of(room) in told.gaps)
+    assert await site.cluster.ask(target, "SPUBLISH", channel_of(room), "hello") == 1
+    assert await inbox.wait(1) == [b"hello"]
+
+
+async def test_what_is_published_to_the_old_place_is_counted_as_lost(site: Site) -> None:
+    """A plain message that meets MOVED is not sent after it; the next one goes to the new place."""
+    name, target = "tidewire:{feed}:x", site.cluster.servers[2]
+    await site.cluster.move(name, target)
+    site.bus.publish(name, [b"lost"])
+    await site.bus.ping()
+    assert site.bus.status().lost == 1
+    inbox = Inbox()
+    await site.bus.subscribe(name, inbox.receive).ready()
+    site.bus.publish(name, [b"heard"])
+    assert await inbox.wait(1) == [b"heard"]
 
 
 async def test_a_slot_that_is_being_moved_is_refused_in_part_and_loses_nothing() -> None:

@@ -237,6 +237,7 @@ class HubSide:
             "connects": status.connects,
             "state_losses": status.state_losses,
             "in_flight": status.in_flight,
+            "redirected": status.redirected,
             "shards": len(status.shards),
             "shards_down": sum(shard.state == "down" for shard in status.shards),
         }

@@ -72,7 +72,7 @@ class RedisClusterLog:
         self._states: Watches[[]] = Watches("circuit")
         self._since = clock.time()
         self._was: BusState = "down"
-        self._refused = 0
+        self._refused = self._redirected = 0
         self.commands = ClusterCommands(self._routed)
 
     async def start(self) -> None:
@@ -128,6 +128,7 @@ class RedisClusterLog:
             unknown=sums["unknown"],
             connects=sums["connects"],
             state_losses=sums["state_losses"],
+            redirected=self._redirected,
             in_flight=sum(status.in_flight for status in each.values()),
             rtt_ms=max(rtts, default=None),
             shards=shards,
@@ -173,6 +174,7 @@ class RedisClusterLog:
             where = redirect(last, node)
             if where is None:
                 raise Refusal(last)
+            self._redirected += 1
             if where.kind == "TRYAGAIN":
                 if clock() + _TRY_AGAIN_S >= until:
                     break

@@ -135,7 +135,8 @@ class RedisCommands:
             raise self._down(self.reason)
         if asking:
             # Nobody waits for it; a refusal of it makes the question itself be refused.
-            asyncio.ensure_future(self._send((b"ASKING",))).add_done_callback(_looked_at)
+            admission = asyncio.ensure_future(self._send((b"ASKING",)))
+            admission.add_done_callback(_looked_at)
         return await self._send(parts)
 
     def _send(self, parts: Sequence[bytes]) -> Awaitable[object]:

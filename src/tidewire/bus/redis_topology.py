@@ -33,6 +33,7 @@ class RedisTopology:
 
     Args:
         url: Of any server of the cluster, or of several (bus/address.py).
+        refresh_every_s: How often the map is fetched while nobody complains.
 
     Attributes:
         changed: Notice: an owner is another now.
@@ -42,12 +43,20 @@ class RedisTopology:
         SettingsError: The URL cannot be read, or names what a cluster does not have.
     """
 
-    def __init__(self, url: str, clock: Clock, *, limits: BrokerLimits | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        clock: Clock,
+        *,
+        limits: BrokerLimits | None = None,
+        refresh_every_s: float = REFRESH_EVERY_S,
+    ) -> None:
         self._seed = parse_address(url)
         if self._seed.scheme == "unix" or self._seed.db:
             raise _wrong("A Redis cluster is reached over TCP and has only database 0.")
         self._limits = limits or BrokerLimits()
         self._clock = clock
+        self._refresh_every_s = refresh_every_s
         self._map = ClusterMap()
         self._users = 0
         self._lock = asyncio.Lock()
@@ -107,7 +116,7 @@ class RedisTopology:
     async def _keep(self) -> None:
         while True:
             troubled = any(troubled() for troubled in self.troubled)
-            await wait_at_most(self._wake, REFRESH_GAP_S if troubled else REFRESH_EVERY_S)
+            await wait_at_most(self._wake, REFRESH_GAP_S if troubled else self._refresh_every_s)
             self._wake.clear()
             try:
                 await self._refresh()

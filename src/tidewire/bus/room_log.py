@@ -73,6 +73,7 @@ class LogStatus(msgspec.Struct, frozen=True, kw_only=True):
         durable: Whether the broker promises to keep what it confirmed across a kill (see docs/operations.md).
         calls, refused, unknown: Questions asked; refused at once; asked and never answered.
         connects, state_losses: Since start; how often the broker came back without what it had confirmed.
+        redirected: Questions that a shard of a cluster sent elsewhere, or put off because a slot was being moved.
         in_flight: Questions that wait for their answer now.
         rtt_ms: The last answer's round trip, milliseconds.
         shards: Each server of a cluster; empty if there is only one.
@@ -88,6 +89,7 @@ class LogStatus(msgspec.Struct, frozen=True, kw_only=True):
     unknown: int = 0
     connects: int = 0
     state_losses: int = 0
+    redirected: int = 0
     in_flight: int = 0
     rtt_ms: float | None = None
     shards: tuple[ShardStatus, ...] = ()
