@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests.support.bus import wait_for_status
 from tests.support.history_checker import Entered, Message
 from tests.support.node_run import Fault, NodeRun
 from tests.support.nodes import Node, nodes
@@ -109,6 +110,27 @@ async def test_a_shard_that_dies_and_freezes_is_its_own_rooms_trouble(durable: b
         assert runs[0].asked_again > 0
         for run in runs[1:]:
             assert run.count(Entered, recovered=False) <= len(run.followers)
+
+
+async def test_nobody_enters_a_room_of_a_dead_shard_by_what_the_node_remembers() -> None:
+    """The node follows all three rooms; without their shard one cannot be entered or published to, two can."""
+    async with world() as here:
+        node = here.nodes[0]
+        client = await node.client("user-1")
+        for room in here.rooms:
+            await client.enter(room)
+        here.cluster.servers[0].kill()
+        await wait_for_status(node.bus, lambda status: status.state == "degraded")
+        late = await node.client("admin-1")
+        for kind in ("subscribe", "publish"):
+            members = {"data": "x", "op_id": "o"} if kind == "publish" else {}
+            refused = await late.ask(kind, room_id=here.rooms[0], **members)
+            assert (refused["ok"], refused["error"]["code"]) == (False, "broker_unavailable")
+            assert refused["error"]["temporary"]
+            for room in here.rooms[1:]:
+                assert (await late.ask(kind, room_id=room, **members))["ok"]
+        assert [data for _, data in await client.messages(here.rooms[1], 1)] == ["x"]
+        await client.take(lambda message: message["type"] == "connection" and message.get("status") == "degraded")
 
 
 async def test_a_slot_moves_while_messages_flow() -> None:

@@ -8,6 +8,7 @@ No message of this module contains the URL, because its password may stand anywh
 from __future__ import annotations
 
 import dataclasses
+import re
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from tidewire.core.errors import SettingsError
@@ -94,9 +95,13 @@ def parse_address(url: str) -> Address:
 
 def _split_seeds(url: str) -> tuple[str, tuple[tuple[str, int], ...]]:
     """Return the URL of the first server, and the places of the others. Raises ValueError."""
-    scheme, separator, rest = url.partition("://")
-    where, slash, path = rest.partition("/")
+    parts = re.fullmatch(r"([^:/?#]*://)([^/?#]*)(.*)", url, re.DOTALL)
+    if parts is None:
+        return url, ()
+    scheme, where, rest = parts.groups()
     credentials, at, hosts = where.rpartition("@")
+    if re.search("@.*,", credentials):
+        raise ValueError("credentials stand once, before the first server")
     first, *others = hosts.split(",")
     seeds = []
     for other in others:
@@ -104,7 +109,7 @@ def _split_seeds(url: str) -> tuple[str, tuple[tuple[str, int], ...]]:
         if not place.hostname or place.username is not None or place.path or place.query or place.fragment:
             raise ValueError("a further server is not host:port")
         seeds.append((place.hostname, place.port or 6379))
-    return f"{scheme}{separator}{credentials}{at}{first}{slash}{path}", tuple(seeds)
+    return f"{scheme}{credentials}{at}{first}{rest}", tuple(seeds)
 
 
 def _wrong(what: str) -> SettingsError:

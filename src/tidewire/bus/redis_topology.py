@@ -114,8 +114,8 @@ class RedisTopology:
     # ---- inside
 
     async def _keep(self) -> None:
+        troubled = False
         while True:
-            troubled = any(troubled() for troubled in self.troubled)
             await wait_at_most(self._wake, REFRESH_GAP_S if troubled else self._refresh_every_s)
             self._wake.clear()
             try:
@@ -126,6 +126,7 @@ class RedisTopology:
                 if count:
                     self._log.warning("redis_topology_unknown", attempts=count, **error.describe())
             await self._clock.sleep(REFRESH_GAP_S)
+            troubled = any(troubled() for troubled in self.troubled)
 
     async def _refresh(self) -> None:
         """Ask one server after the other until one answers. Raises BusError or SettingsError."""

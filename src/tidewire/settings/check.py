@@ -134,6 +134,11 @@ def _url_problems(s: Settings) -> Iterable[Problem]:
             "TIDEWIRE_REDIS_URL", mask("TIDEWIRE_REDIS_URL", s.redis_url), "is not a Redis URL.",
             "Use redis://, rediss:// or unix://.",
         )  # fmt: skip
+    if s.redis_url is not None and "," in urlsplit(s.redis_url).netloc.rpartition("@")[2] and not s.redis_cluster:
+        yield Problem(
+            "TIDEWIRE_REDIS_URL", mask("TIDEWIRE_REDIS_URL", s.redis_url), "names several servers.",
+            "Name one, or set TIDEWIRE_REDIS_CLUSTER=true if they are a cluster.",
+        )  # fmt: skip
     if s.redis_cluster and (s.redis_url is None or s.redis_url.startswith("unix://")):
         yield Problem(
             "TIDEWIRE_REDIS_CLUSTER", "true", "needs a TIDEWIRE_REDIS_URL over TCP.",
