@@ -25,6 +25,11 @@ CANARY = "c4n4ry-Pa55word"
         ("redis://:pw@h", Address("redis", "h", password="pw")),
         ("redis://me:p%40w@h/0?db=2", Address("redis", "h", db=2, username="me", password="p@w")),
         ("rediss://h?ssl_cert_reqs=none", Address("rediss", "h", tls={"ssl_cert_reqs": "none"})),
+        (
+            "redis://me:p,w@a:7000,b,[::1]:7002",
+            Address("redis", "a", 7000, username="me", password="p,w", seeds=(("b", 6379), ("::1", 7002))),
+        ),
+        ("rediss://a?ssl_ca_certs=x,y", Address("rediss", "a", tls={"ssl_ca_certs": "x,y"})),
         ("unix:///run/v.sock?db=1", Address("unix", path="/run/v.sock", db=1)),
     ],
 )
@@ -37,6 +42,9 @@ def test_understood(url: str, address: Address) -> None:
     "url",
     [
         "",
+        f"redis://u:{CANARY}@a,u:{CANARY}@b",
+        f"redis://u:{CANARY}@a,b:x",
+        f"redis://u:{CANARY}@a,",
         CANARY,
         f"http://:{CANARY}@host",
         f"redis://:{CANARY}@host:port",

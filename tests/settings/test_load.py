@@ -100,6 +100,14 @@ def test_settings_are_frozen() -> None:
             },
             "contradicts 2 enabled connections",
         ),
+        ({"TIDEWIRE_REDIS_CLUSTER": "true"}, "needs a TIDEWIRE_REDIS_URL over TCP"),
+        (
+            {"TIDEWIRE_REDIS_CLUSTER": "true", "TIDEWIRE_REDIS_URL": "unix:///run/v.sock"},
+            "needs a TIDEWIRE_REDIS_URL over TCP",
+        ),
+        ({"TIDEWIRE_REDIS_MIN_REPLICAS": "1"}, "needs a TIDEWIRE_REDIS_URL"),
+        ({"TIDEWIRE_REDIS_MIN_REPLICAS": "-1"}, "TIDEWIRE_REDIS_MIN_REPLICAS"),
+        ({"TIDEWIRE_REDIS_URL": "redis://u:p@a:1,b:2/0"}, "names several servers"),
     ],
 )
 def test_bad_setting_is_refused_with_its_key(

@@ -110,6 +110,7 @@ class NodeRun:
         self.room = room
         self.seed = seed
         self.published: list[Published] = []
+        self.unsure: list[Published] = []
         self.asked_again = 0
         self.followers = [NodeFollower(self, number) for number in range(followers)]
         self._chance = random.Random(seed)
@@ -134,7 +135,9 @@ class NodeRun:
 
     def violations(self) -> list[Violation]:
         """What the checker says."""
-        return check(self.published, {f"follower {n}": each.log for n, each in enumerate(self.followers)})
+        return check(
+            [*self.published, *self.unsure], {f"follower {n}": each.log for n, each in enumerate(self.followers)}
+        )
 
     def count(self, kind: type[Event], **members: Any) -> int:
         """How often something was seen by anybody."""
@@ -144,6 +147,7 @@ class NodeRun:
     async def _publish(self, number: int, publishes: int) -> None:
         for n in range(publishes):
             name = f"p{number}-{n}"
+            tried_in: set[str | None] = set()
             while True:
                 client = await self._writer(number)
                 if client is not None:
@@ -151,8 +155,12 @@ class NodeRun:
                     if reply is not None:
                         break
                 self.asked_again += 1
+                tried_in.add(self.published[-1].epoch if self.published else None)
                 await asyncio.sleep(0.02)
             self.published.append(Published(name, "ok", reply["epoch"], reply["offset"]))
+            if tried_in - {reply["epoch"]}:
+                # An attempt without an answer may have a place in an epoch that was lost before it was asked again.
+                self.unsure.append(Published(f"{name} before", "unknown", None, None))
             self._answered.set()
 
     async def _writer(self, number: int) -> NodeClient | None:

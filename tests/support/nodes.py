@@ -14,8 +14,11 @@ from tests.support.hub_server import RULES, Doorman
 from tests.support.tape_socket import TapeSocket
 from tidewire.accounts.credential import Credential
 from tidewire.bus.redis import RedisBus
+from tidewire.bus.redis_cluster import RedisClusterBus
+from tidewire.bus.redis_cluster_log import RedisClusterLog
 from tidewire.bus.redis_log import RedisRoomLog
 from tidewire.bus.redis_members import RedisMembers
+from tidewire.bus.redis_topology import RedisTopology
 from tidewire.bus.wire import BrokerLimits
 from tidewire.core.clock import Clock, SystemClock
 from tidewire.hub.hub import Hub
@@ -105,8 +108,8 @@ class Node:
     """One hub with its own bus and log."""
 
     name: str
-    bus: RedisBus
-    log: RedisRoomLog
+    bus: RedisBus | RedisClusterBus
+    log: RedisRoomLog | RedisClusterLog
     hub: Hub
     doorman: Doorman
 
@@ -143,12 +146,27 @@ def watched_client(hub: Hub, token: str) -> NodeClient:
     return NodeClient(hub, socket, session)
 
 
-def make_node(url: str, name: str, *, clock: Clock | None = None, members_s: float = 12.0, **more: Any) -> Node:
-    """Return a node that is not started."""
+def make_node(
+    url: str,
+    name: str,
+    *,
+    clock: Clock | None = None,
+    members_s: float = 12.0,
+    clustered: bool = False,
+    **more: Any,
+) -> Node:
+    """Return a node that is not started; ``clustered``: the URL is of a Redis cluster."""
     clock = clock or SystemClock()
     chance = random.Random(name)
-    bus = RedisBus(url, clock, chance, limits=QUICK)
-    log = RedisRoomLog(url, clock, chance, limits=QUICK)
+    bus: RedisBus | RedisClusterBus
+    log: RedisRoomLog | RedisClusterLog
+    if clustered:
+        topology = RedisTopology(url, clock, limits=QUICK)
+        bus = RedisClusterBus(topology, clock, chance, limits=QUICK)
+        log = RedisClusterLog(topology, clock, chance, limits=QUICK)
+    else:
+        bus = RedisBus(url, clock, chance, limits=QUICK)
+        log = RedisRoomLog(url, clock, chance, limits=QUICK)
     doorman = Doorman()
     # Nobody here answers heartbeats, and some clocks are quick.
     timing = Timing(heartbeat_s=1e6)

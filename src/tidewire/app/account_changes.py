@@ -158,8 +158,8 @@ class AccountChanges:
         if channel == CHANNEL:
             self._break()
 
-    def _state(self, status: BusStatus) -> None:
-        if status.state == "down":
+    def _state(self, _: BusStatus) -> None:
+        if not self._bus.reaches(CHANNEL):
             self._breaks += 1
 
     def _break(self) -> None:

@@ -46,6 +46,7 @@ from tidewire.store.connections import Connections
 from tidewire.web.asyncapi import asyncapi_document
 from tidewire.web.gateway import Gateway, connection_cap
 from tidewire.web.handshake import Policy
+from tidewire.web.health import Passed
 from tidewire.web.http_protocol import Doorkeeper
 from tidewire.web.rooms_api import RoomsApi
 from tidewire.web.session import SESSION_COOKIE
@@ -203,8 +204,12 @@ class HubSide:
             )
         return 0.0
 
-    async def log_ready(self) -> float:
-        """Pass while rooms can be published to; return the last round trip, milliseconds. Raises Unavailable."""
+    async def log_ready(self) -> Passed:
+        """Pass while rooms can be published to, with the last round trip and the shards that are away.
+
+        Raises:
+            Unavailable: No room can.
+        """
         status = self._log_status()
         if status is not None and status.state == "down":
             raise Unavailable(
@@ -213,7 +218,7 @@ class HubSide:
                 will_not="Nothing is published to rooms that other nodes share until it answers.",
                 code="broker_unavailable",
             )
-        return 0.0 if status is None else status.rtt_ms or 0.0
+        return Passed(0.0) if status is None else Passed(status.rtt_ms or 0.0, status.reason)
 
     def _log_status(self) -> LogStatus | None:
         return None if self._links is None else self._links.log.status()
@@ -223,7 +228,7 @@ class HubSide:
         if status is None:
             return {}
         return {
-            "up": int(status.state == "up"),
+            "up": int(status.state != "down"),
             **{f"circuit_{name}": int(status.circuit == name) for name in ("closed", "open", "half_open")},
             "durable": int(status.durable),
             "calls": status.calls,
@@ -232,6 +237,9 @@ class HubSide:
             "connects": status.connects,
             "state_losses": status.state_losses,
             "in_flight": status.in_flight,
+            "redirected": status.redirected,
+            "shards": len(status.shards),
+            "shards_down": sum(shard.state == "down" for shard in status.shards),
         }
 
     async def start(self) -> None:

@@ -5,30 +5,24 @@ It must not know what any of them does; ``cli`` decides which sides a process ha
 
 from __future__ import annotations
 
-import random
 import socket
 from contextlib import AsyncExitStack
 
 import structlog
 
+from tidewire.app.broker import Broker, bus_ready
 from tidewire.app.database import Storage, opened_storage
 from tidewire.app.feed_side import FeedSide
 from tidewire.app.lines import plan_lines
 from tidewire.app.probe import Probe
 from tidewire.app.web_side import WebSide
-from tidewire.bus.base import Bus
 from tidewire.bus.fenced import FencedBus
 from tidewire.bus.lease import LeaseTiming
-from tidewire.bus.memory import MemoryBus
-from tidewire.bus.redis import RedisBus
 from tidewire.bus.redis_lease import RedisLease
-from tidewire.bus.redis_log import RedisRoomLog
-from tidewire.bus.redis_members import RedisMembers
 from tidewire.core.clock import SystemClock
 from tidewire.core.feed_status import FEED_STATUS_CHANNEL
 from tidewire.core.loop_watch import LoopWatch
 from tidewire.core.market import TICK_CHANNEL
-from tidewire.hub.links import Links
 from tidewire.monitoring.metrics import FeedSideCollector, NodeCollector, new_registry
 from tidewire.settings import Settings
 from tidewire.web.health import Check
@@ -66,8 +60,9 @@ class Platform:
         self._clock = SystemClock()
         self._stack = AsyncExitStack()
         self._watch = LoopWatch()
-        self.bus = FencedBus(_bus(settings, self._clock), (TICK_CHANNEL, FEED_STATUS_CHANNEL), self._clock)
-        self._links = _links(settings, self.bus, self._clock)
+        broker = Broker(settings, self._clock)
+        self.bus = FencedBus(broker.bus, (TICK_CHANNEL, FEED_STATUS_CHANNEL), self._clock)
+        self._links = broker.links(self.bus)
         self.feed: FeedSide | None = None
         self.web: WebSide | None = None
 
@@ -138,7 +133,7 @@ class Platform:
 
     def _make_probe(self, storage: Storage) -> Probe:
         """Return this process's own port for health and metrics, with what its sides know."""
-        checks: dict[str, Check] = {"database": storage.watch.check, "bus": self.bus.ping}
+        checks: dict[str, Check] = {"database": storage.watch.check, "bus": lambda: bus_ready(self.bus)}
         registry = None
         if self.web is not None:
             checks |= self.web.checks
@@ -162,17 +157,3 @@ async def _last_fence(url: str) -> int:
         return (await lease.look()).fence
     finally:
         await lease.close()
-
-
-def _bus(settings: Settings, clock: SystemClock) -> Bus:
-    if settings.redis_url is None:
-        return MemoryBus(clock)
-    # Spreads retries of several processes in time; it guards no secret.
-    return RedisBus(settings.redis_url, clock, random.Random())  # noqa: S311
-
-
-def _links(settings: Settings, bus: Bus, clock: SystemClock) -> Links | None:
-    if settings.redis_url is None:
-        return None  # rooms of a single process remember by themselves
-    log = RedisRoomLog(settings.redis_url, clock, random.Random())  # noqa: S311
-    return Links(bus, log, RedisMembers(log.commands), settings.node_name)

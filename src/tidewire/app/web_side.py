@@ -20,6 +20,7 @@ from starlette.routing import Mount
 from tidewire import __version__
 from tidewire.accounts.model import Principal
 from tidewire.accounts.service import Accounts
+from tidewire.app.broker import bus_ready
 from tidewire.app.database import Storage
 from tidewire.app.hub_side import HubSide
 from tidewire.bus.fenced import FencedBus
@@ -195,7 +196,7 @@ class WebSide:
         registry.register(NodeCollector(self._node))
         checks = self.checks = {
             "database": self.storage.watch.check,
-            "bus": self._bus.ping,
+            "bus": lambda: bus_ready(self._bus),
             "hub": self.hub_side.ready,
             "event_loop": self._watch.ready,
         }

@@ -8,6 +8,7 @@ No message of this module contains the URL, because its password may stand anywh
 from __future__ import annotations
 
 import dataclasses
+import re
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from tidewire.core.errors import SettingsError
@@ -22,6 +23,7 @@ class Address:
     Attributes:
         scheme: ``redis``, ``rediss`` (TLS) or ``unix``.
         host, port: TCP address; unused for ``unix``.
+        seeds: Further TCP addresses of the same cluster, for when the first does not answer.
         path: Socket file; only for ``unix``.
         db: Database number.
         username, password: Credentials, empty if none; never shown.
@@ -36,6 +38,11 @@ class Address:
     username: str = dataclasses.field(default="", repr=False)
     password: str = dataclasses.field(default="", repr=False)
     tls: dict[str, str] = dataclasses.field(default_factory=dict)
+    seeds: tuple[tuple[str, int], ...] = ()
+
+    def at(self, host: str, port: int) -> Address:
+        """Return another server of the same cluster: same credentials, other place."""
+        return dataclasses.replace(self, host=host, port=port, seeds=())
 
     def __str__(self) -> str:
         where = f"//{self.path}" if self.scheme == "unix" else f"//{self.host}:{self.port}/{self.db}"
@@ -45,10 +52,13 @@ class Address:
 def parse_address(url: str) -> Address:
     """Read ``redis://``, ``rediss://`` or ``unix://`` with optional ``user:password@``, ``/db`` and TLS options.
 
+    Several ``host:port`` with commas between them are servers of one cluster.
+
     Raises:
         SettingsError: It cannot be read; the message never contains the URL.
     """
     try:
+        url, seeds = _split_seeds(url)
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
@@ -79,7 +89,27 @@ def parse_address(url: str) -> Address:
         username=unquote(parts.username or ""),
         password=unquote(parts.password or ""),
         tls=options,
+        seeds=seeds,
     )
+
+
+def _split_seeds(url: str) -> tuple[str, tuple[tuple[str, int], ...]]:
+    """Return the URL of the first server, and the places of the others. Raises ValueError."""
+    parts = re.fullmatch(r"([^:/?#]*://)([^/?#]*)(.*)", url, re.DOTALL)
+    if parts is None:
+        return url, ()
+    scheme, where, rest = parts.groups()
+    credentials, at, hosts = where.rpartition("@")
+    if re.search("@.*,", credentials):
+        raise ValueError("credentials stand once, before the first server")
+    first, *others = hosts.split(",")
+    seeds = []
+    for other in others:
+        place = urlsplit(f"//{other}")
+        if not place.hostname or place.username is not None or place.path or place.query or place.fragment:
+            raise ValueError("a further server is not host:port")
+        seeds.append((place.hostname, place.port or 6379))
+    return f"{scheme}{credentials}{at}{first}{rest}", tuple(seeds)
 
 
 def _wrong(what: str) -> SettingsError:

@@ -18,6 +18,15 @@ Receive = Callable[[str, Sequence[bytes]], None]
 BusState = Literal["up", "degraded", "down"]
 
 
+class ShardStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How one of several servers is; ``since`` is Unix seconds."""
+
+    endpoint: str
+    state: BusState
+    since: float
+    reason: str = ""
+
+
 class BusStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How the bus is now.
 
@@ -36,6 +45,7 @@ class BusStatus(msgspec.Struct, frozen=True, kw_only=True):
         gaps: Channels that were subscribed anew after a break, so that messages may be missing, counted each time.
         rtt_ms: Last measured round trip to the broker, milliseconds; None if there is none.
         endpoint: Where the broker is, without credentials; empty if in-process.
+        shards: Each server of a cluster; empty if there is only one.
     """
 
     kind: Literal["memory", "redis"]
@@ -54,6 +64,7 @@ class BusStatus(msgspec.Struct, frozen=True, kw_only=True):
     gaps: int = 0
     rtt_ms: float | None = None
     endpoint: str = ""
+    shards: tuple[ShardStatus, ...] = ()
 
 
 # Called with the channel on which messages may be missing.
@@ -114,7 +125,11 @@ class Bus(Protocol):
         ...
 
     def on_state(self, notify: StateNotice) -> Watch:
-        """Call ``notify`` with the status on every change of state."""
+        """Call ``notify`` with the status on every change of state, of a shard's too."""
+        ...
+
+    def reaches(self, channel: str) -> bool:
+        """Whether messages of ``channel`` can be sent and heard now; where there are shards, its shard is asked."""
         ...
 
     def status(self) -> BusStatus:

@@ -13,7 +13,7 @@ import structlog
 from tidewire.bus.base import Receive
 from tidewire.bus.fanout import Fanout, Listener, Watches
 from tidewire.bus.ledger import Ledger
-from tidewire.bus.wire import BrokerLimits, Refusal, Wire, encode_command, wait_at_most
+from tidewire.bus.wire import PLAIN, BrokerLimits, Dialect, Refusal, Wire, encode_command, wait_at_most
 from tidewire.core.clock import Clock
 from tidewire.core.errors import BusError
 
@@ -25,15 +25,28 @@ class BrokerListener:
         clock: For signs of life and log limits.
         limits: Deadlines and bounds.
         degrade: Called with a reason when messages may be missing.
+        dialect: How to say "subscribe".
+        moved: Called with the broker's words when a channel is elsewhere; it closes the subscription here.
     """
 
-    def __init__(self, clock: Clock, limits: BrokerLimits, *, degrade: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        limits: BrokerLimits,
+        *,
+        degrade: Callable[[str], None],
+        dialect: Dialect = PLAIN,
+        moved: Callable[[str], None] | None = None,
+    ) -> None:
         self.gaps = 0
         self.fanout = Fanout(clock, on_unused=self._unused)
         self.gap_watches: Watches[[str]] = Watches("gap")
         self._clock = clock
         self._limits = limits
         self._degrade = degrade
+        self._dialect = dialect
+        self._verbs = {"subscribe": dialect.subscribe, "unsubscribe": dialect.unsubscribe, "ping": b"PING"}
+        self._moved = moved
         self._ledger = Ledger()
         self._wake = asyncio.Event()
         self._waiters: dict[str, list[asyncio.Future[None]]] = {}
@@ -42,10 +55,14 @@ class BrokerListener:
         self._heard_at = 0.0
         self._log = structlog.get_logger(__name__)
 
-    def subscribe(self, channel: str, receive: Receive) -> BrokerSubscription:
-        """Call ``receive`` for messages of ``channel`` from the broker's confirmation on."""
+    def subscribe(self, channel: str, receive: Receive, *, again: bool = False) -> BrokerSubscription:
+        """Call ``receive`` for messages of ``channel`` from the broker's confirmation on.
+
+        Args:
+            again: It was listened to elsewhere before, so that the first confirmation is a gap.
+        """
         if channel not in self.fanout:
-            self._ledger.want(channel)
+            self._ledger.want(channel, again=again)
             self._wake.set()
         return BrokerSubscription(self, self.fanout.add(channel, receive))
 
@@ -106,7 +123,7 @@ class BrokerListener:
             asks = self._ledger.take(now, self._heard_at, limits.ping_interval_s)
             if asks:
                 data = b"".join(
-                    encode_command(ask.kind.upper().encode(), *([ask.channel.encode()] if ask.channel else ()))
+                    encode_command(self._verbs[ask.kind], *([ask.channel.encode()] if ask.channel else ()))
                     for ask in asks
                 )
                 async with asyncio.timeout(limits.command_timeout_s):
@@ -114,14 +131,14 @@ class BrokerListener:
 
     async def listen(self, wire: Wire) -> None:
         """Read until the connection fails; the caller owns the task."""
-        call_soon = asyncio.get_running_loop().call_soon
+        call_soon, kind = asyncio.get_running_loop().call_soon, self._dialect.message
         while True:
             try:
                 message = await wire.read()
             except Refusal as refusal:
                 self._refuse(str(refusal))
                 continue
-            if type(message) is list and message[0] == b"message":
+            if type(message) is list and message[0] == kind:
                 # read() does not yield while the buffer holds whole messages, so the hand-over runs when they are
                 # used up: what arrived together is handed over together.
                 if not self._batched:
@@ -151,9 +168,13 @@ class BrokerListener:
             raise _nonsense(message)
         kind, channel = message[0], message[1]
         name = channel.decode("utf-8", "replace")
-        if kind == b"unsubscribe":
+        if kind == self._dialect.unsubscribed:
             self._ledger.confirm("unsubscribe", name, wanted=False)
-        elif kind == b"subscribe":
+            if name in self._ledger.confirmed:
+                # Nobody asked for that: its slot has left this server, which says where to when it is asked again.
+                self._ledger.want(name, again=True)
+                self._wake.set()
+        elif kind == self._dialect.subscribed:
             if self._ledger.confirm("subscribe", name, wanted=name in self.fanout):
                 self._gap(name)
             if name in self._ledger.confirmed:
@@ -177,18 +198,26 @@ class BrokerListener:
 
     def _refuse(self, reason: str) -> None:
         self._heard_at = self._clock.monotonic()
+        if reason.startswith("CLUSTERDOWN"):
+            raise ConnectionResetError(f"the server takes nothing: {reason}")
         ask = self._ledger.refuse(reason)
+        elsewhere = self._moved is not None and reason.startswith("MOVED ")
+        if ask is not None and ask.kind == "unsubscribe" and elsewhere:
+            return  # it has gone by itself
         if ask is None or ask.kind != "subscribe":
             self._degrade(f"the broker refused {ask.kind if ask else 'something that was not asked'}: {reason}")
             return
         if ask.channel not in self._ledger.refused:
             return
         error = _not_allowed(ask.channel, reason)
-        self._degrade(error.message)
-        self._log.error("bus_subscription_refused", channel=ask.channel, **error.describe())
         for waiter in self._waiters.get(ask.channel, ()):
             if not waiter.done():
                 waiter.set_exception(error)
+        if elsewhere and self._moved is not None:
+            self._moved(reason)
+            return
+        self._degrade(error.message)
+        self._log.error("bus_subscription_refused", channel=ask.channel, **error.describe())
 
 
 class BrokerSubscription:

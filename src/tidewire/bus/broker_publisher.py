@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from tidewire.bus.outbox import Outbox
-from tidewire.bus.wire import BrokerLimits, Refusal, Wire, encode_command, wait_at_most
+from tidewire.bus.wire import PLAIN, BrokerLimits, Dialect, Refusal, Wire, encode_command, wait_at_most
 from tidewire.core.clock import Clock
 from tidewire.core.errors import BusError
 from tidewire.core.throttle import Throttle
@@ -30,10 +30,19 @@ class BrokerPublisher:
         limits: Deadlines and bounds.
         degrade: Called with a reason when something was refused or slow.
         progress: Called after every round trip.
+        dialect: How to say "publish".
+        moved: Called with the broker's words when a channel is elsewhere.
     """
 
     def __init__(
-        self, clock: Clock, limits: BrokerLimits, *, degrade: Callable[[str], None], progress: Callable[[], None]
+        self,
+        clock: Clock,
+        limits: BrokerLimits,
+        *,
+        degrade: Callable[[str], None],
+        progress: Callable[[], None],
+        dialect: Dialect = PLAIN,
+        moved: Callable[[str], None] | None = None,
     ) -> None:
         self.published = 0
         self.refused = 0
@@ -45,6 +54,8 @@ class BrokerPublisher:
         self._limits = limits
         self._degrade = degrade
         self._progress = progress
+        self._verb = b"*3\r\n$%d\r\n%b\r\n" % (len(dialect.publish), dialect.publish)
+        self._moved = moved
         self._wake = asyncio.Event()
         self._empty = asyncio.Event()
         self._pings: list[asyncio.Future[None]] = []
@@ -162,6 +173,9 @@ class BrokerPublisher:
 
     def _reject(self, refusal: Refusal) -> None:
         self.lost += 1
+        if self._moved is not None and str(refusal).startswith("MOVED "):
+            # Not sent after it to its new place: what has been published there meanwhile would be overtaken.
+            self._moved(str(refusal))
         self._degrade(f"the broker refused a message: {refusal}")
         count = self._rejections.admit(self._clock.monotonic())
         if count:
@@ -169,7 +183,7 @@ class BrokerPublisher:
                 "bus_message_rejected",
                 what_happened=f"The broker refused to publish: {refusal}",
                 count=count,
-                required_action="Check the permissions of the Redis user.",
+                required_action="None if the channel was moved (MOVED); else check the permissions of the Redis user.",
                 will_not="The messages are not sent again.",
             )
 
@@ -177,7 +191,7 @@ class BrokerPublisher:
         if len(self._heads) >= _MAX_HEADS:
             self._heads.clear()
         name = channel.encode()
-        head = self._heads[channel] = b"*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%b\r\n" % (len(name), name)
+        head = self._heads[channel] = b"%b$%d\r\n%b\r\n" % (self._verb, len(name), name)
         return head
 
     def _full(self, messages: int) -> BusError:

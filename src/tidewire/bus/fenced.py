@@ -65,6 +65,10 @@ class FencedBus:
         """Notices of the real bus."""
         return self._bus.on_state(notify)
 
+    def reaches(self, channel: str) -> bool:
+        """Ask the real bus."""
+        return self._bus.reaches(channel)
+
     def status(self) -> BusStatus:
         """Return the real bus's state."""
         status = self._bus.status()

@@ -54,8 +54,11 @@ class Ledger:
         self._unanswered.clear()
         self._waiting.clear()
 
-    def want(self, channel: str) -> None:
-        """Ask for ``channel`` when the connection is next written to."""
+    def want(self, channel: str, *, again: bool = False) -> None:
+        """Ask for ``channel`` when the connection is next written to; ``again``: its confirmation will be a gap."""
+        if again:
+            self._known.add(channel)
+            self.confirmed.discard(channel)
         if self._live:
             self._waiting[channel] = "subscribe"
 

@@ -109,6 +109,10 @@ class MemoryBus:
         """Call ``notify`` on start and stop."""
         return self._states.add(notify)
 
+    def reaches(self, channel: str) -> bool:
+        """Whether the bus is started."""
+        return self._state != "down"
+
     def status(self) -> BusStatus:
         """Return the present state and counters."""
         return BusStatus(

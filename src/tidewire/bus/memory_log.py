@@ -11,7 +11,18 @@ from collections.abc import Callable
 
 from tidewire.bus.base import Bus, Watch
 from tidewire.bus.fanout import Watches
-from tidewire.bus.room_log import Appended, Bounds, Entry, LogStatus, Place, Reading, announce, channel_of, judge
+from tidewire.bus.room_log import (
+    Appended,
+    Bounds,
+    Concerns,
+    Entry,
+    LogStatus,
+    Place,
+    Reading,
+    announce,
+    channel_of,
+    judge,
+)
 from tidewire.core.clock import Clock
 
 # As long as a client may take to ask again for the outcome of a publish.
@@ -50,7 +61,8 @@ class MemoryRoomLog:
         self._bus = bus
         self._clock = clock
         self._rooms: dict[str, _Kept] = {}
-        self._connects: Watches[[]] = Watches("connect")
+        self._connects: Watches[[Concerns]] = Watches("connect")
+        self._states: Watches[[]] = Watches("circuit")
         self._since = clock.time()
         self._calls = 0
         self._state_losses = 0
@@ -88,13 +100,13 @@ class MemoryRoomLog:
         kept = [Entry(Place(room.epoch, offset), payload, now - at) for offset, at, payload in room.entries]
         return judge(room.place, kept, since)
 
-    def on_connect(self, notify: Callable[[], None]) -> Watch:
+    def on_connect(self, notify: Callable[[Concerns], None]) -> Watch:
         """Register ``notify``; it is never called, because nothing connects."""
         return self._connects.add(notify)
 
     def on_state(self, notify: Callable[[], None]) -> Watch:
         """Register ``notify``; it is never called, because memory is always there."""
-        return self._connects.add(notify)
+        return self._states.add(notify)
 
     def status(self) -> LogStatus:
         """Return the counters."""

@@ -12,19 +12,19 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import structlog
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
-from tidewire.bus.address import parse_address
+from tidewire.bus.address import Address, parse_address
 from tidewire.bus.base import BusStatus, GapNotice, Receive, StateNotice, Watch
 from tidewire.bus.broker_listener import BrokerListener, BrokerSubscription
 from tidewire.bus.broker_publisher import BrokerPublisher
 from tidewire.bus.fanout import Watches
 from tidewire.bus.health import Health
 from tidewire.bus.redis_wire import RedisLink, words
-from tidewire.bus.wire import BrokerLimits, Refusal
+from tidewire.bus.wire import PLAIN, BrokerLimits, Dialect, Refusal
 from tidewire.core.background import background
 from tidewire.core.backoff import Backoff
 from tidewire.core.clock import Clock
@@ -40,18 +40,30 @@ class RedisBus:
         clock: For stamps, log limits and the waiting between attempts.
         rng: Draws the jitter.
         limits: Deadlines and bounds.
+        dialect, moved: For a server that is one shard of a cluster (bus/redis_cluster.py).
 
     Raises:
         SettingsError: The URL cannot be read.
     """
 
-    def __init__(self, url: str, clock: Clock, rng: random.Random, *, limits: BrokerLimits | None = None) -> None:
-        self._address = parse_address(url)
+    def __init__(
+        self,
+        url: str | Address,
+        clock: Clock,
+        rng: random.Random,
+        *,
+        limits: BrokerLimits | None = None,
+        dialect: Dialect = PLAIN,
+        moved: Callable[[str], None] | None = None,
+    ) -> None:
+        self._address = parse_address(url) if isinstance(url, str) else url
         self._clock = clock
         self._rng = rng
         self._limits = limits or BrokerLimits()
-        self._publisher = BrokerPublisher(clock, self._limits, degrade=self._degrade, progress=self._refresh)
-        self._listener = BrokerListener(clock, self._limits, degrade=self._degrade)
+        self._publisher = BrokerPublisher(
+            clock, self._limits, degrade=self._degrade, progress=self._refresh, dialect=dialect, moved=moved
+        )
+        self._listener = BrokerListener(clock, self._limits, degrade=self._degrade, dialect=dialect, moved=moved)
         self._health = Health(clock.time(), hold_s=self._limits.degraded_s)
         self._backoff = Backoff(base_s=self._limits.retry_base_s, cap_s=self._limits.retry_cap_s)
         self._states: Watches[[BusStatus]] = Watches("state")
@@ -196,9 +208,13 @@ class RedisBus:
             raise self._down(self._health.reason or "stopping")
         self._publisher.publish(channel, payloads)
 
-    def subscribe(self, channel: str, receive: Receive) -> BrokerSubscription:
+    def subscribe(self, channel: str, receive: Receive, *, again: bool = False) -> BrokerSubscription:
         """Call ``receive`` for later messages of ``channel``; await ``ready()`` where the very next one matters."""
-        return self._listener.subscribe(channel, receive)
+        return self._listener.subscribe(channel, receive, again=again)
+
+    def reaches(self, channel: str) -> bool:
+        """Whether messages of ``channel`` can be sent and heard now."""
+        return self._health.state != "down"
 
     def on_gap(self, notify: GapNotice) -> Watch:
         """Call ``notify`` with a channel each time messages on it may have been missed."""

@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 import structlog
 from redis.exceptions import RedisError
 
-from tidewire.bus.address import parse_address
+from tidewire.bus.address import Address, parse_address
 from tidewire.bus.fanout import Watches
 from tidewire.bus.redis_wire import RedisWire, words
 from tidewire.bus.wire import BrokerLimits, Refusal, encode_command, wait_at_most
@@ -57,7 +57,7 @@ class RedisCommands:
 
     def __init__(
         self,
-        url: str,
+        url: str | Address,
         clock: Clock,
         rng: random.Random,
         *,
@@ -65,7 +65,7 @@ class RedisCommands:
         limits: BrokerLimits | None = None,
         deadline_s: float = DEADLINE_S,
     ) -> None:
-        self._address = parse_address(url)
+        self._address = parse_address(url) if isinstance(url, str) else url
         self._clock = clock
         self._rng = rng
         self._limits = limits or BrokerLimits()
@@ -120,8 +120,11 @@ class RedisCommands:
 
     # -- use
 
-    async def ask(self, *parts: bytes) -> object:
+    async def ask(self, *parts: bytes, asking: bool = False) -> object:
         """Return the server's answer.
+
+        Args:
+            asking: Say first that the question was sent here by the shard that is giving the slot away.
 
         Raises:
             Refusal: The server answered with an error.
@@ -130,6 +133,10 @@ class RedisCommands:
         if self._wire is None or self.circuit != "closed":
             self.refused += 1
             raise self._down(self.reason)
+        if asking:
+            # Nobody waits for it; a refusal of it makes the question itself be refused.
+            admission = asyncio.ensure_future(self._send((b"ASKING",)))
+            admission.add_done_callback(_looked_at)
         return await self._send(parts)
 
     def _send(self, parts: Sequence[bytes]) -> Awaitable[object]:

@@ -33,17 +33,23 @@ class Server(msgspec.Struct, frozen=True):
     version: str = ""
 
 
-async def inspect(ask: Ask) -> Server:
+async def inspect(ask: Ask, *, sharded: bool = False) -> Server:
     """Return what kind of server it is.
 
+    Args:
+        sharded: Whether it is used as one of the shards of a cluster.
+
     Raises:
-        SettingsError: It is too old, forgets keys when memory is short, or is one shard of a cluster of several.
+        SettingsError: It is too old, forgets keys when memory is short, or is in a cluster and Tidewire was not told,
+            or the reverse.
         ConnectionError: It takes no writes now (a replica).
     """
     facts = _facts(cast(bytes, await ask(b"INFO")))
     _require_version(facts)
     _require_noeviction(facts.get("maxmemory_policy", ""))
-    if facts.get("cluster_enabled") == "1":
+    if sharded:
+        _require_cluster(facts)
+    elif facts.get("cluster_enabled") == "1":
         await _require_one_shard(ask)
     if facts.get("role") != "master":
         raise ConnectionResetError("the server is a replica and takes no writes")
@@ -92,6 +98,15 @@ async def _require_one_shard(ask: Ask) -> None:
     if len(shards) > 1:
         raise SettingsError(
             f"The server at TIDEWIRE_REDIS_URL is one of {len(shards)} shards of a cluster.",
-            required_action="Use a single server (with replicas if you like), or a cluster of one shard.",
+            required_action="Set TIDEWIRE_REDIS_CLUSTER=true, or use a single server (with replicas if you like).",
             will_not="Tidewire does not start with rooms that it could reach only in part.",
+        )
+
+
+def _require_cluster(facts: dict[str, str]) -> None:
+    if facts.get("cluster_enabled") != "1":
+        raise SettingsError(
+            "TIDEWIRE_REDIS_CLUSTER is true, but the server at TIDEWIRE_REDIS_URL is not in a cluster.",
+            required_action="Remove TIDEWIRE_REDIS_CLUSTER, or start the servers with cluster-enabled yes.",
+            will_not="Tidewire does not treat one server as a cluster whose slots it cannot know.",
         )

@@ -1,4 +1,4 @@
-"""Keeps the feed's lease in Redis, by scripts. It must not know what is leased.
+"""Keeps the feed's lease in Redis, by scripts; in a cluster, where it is sent. It must not know what is leased.
 
 Numbers rise for ever, even when the server loses its data: a new one is the server's time in milliseconds, or one more
 than the last, whichever is greater. A server clock that was set back *and* lost data could repeat one.
@@ -11,6 +11,7 @@ import asyncio
 from redis.exceptions import RedisError
 
 from tidewire.bus.address import parse_address
+from tidewire.bus.cluster_map import Node, redirect
 from tidewire.bus.lease import LeaseAnswer
 from tidewire.bus.redis_wire import RedisWire, words
 from tidewire.bus.wire import BrokerLimits, Refusal, encode_command
@@ -21,6 +22,8 @@ KEY = "tidewire:{feed}:lease"
 FENCE_KEY = "tidewire:{feed}:fence"
 # Well below the holder's own margin: a question without an answer must not make it late.
 TIMEOUT_S = 1.0
+# Redirections of one question.
+_HOPS = 3
 
 # KEYS lease, fence; ARGV owner, milliseconds to live. Answers {mine, fence, holder, milliseconds left of another's}.
 _ASK = b"""
@@ -62,6 +65,8 @@ class RedisLease:
 
     def __init__(self, url: str, owner: str, *, ttl_s: float) -> None:
         self._address = parse_address(url)
+        self._seeds = [self._address, *(self._address.at(*seed) for seed in self._address.seeds)]
+        self._failures = 0
         self._owner = owner.encode()
         self._ttl_ms = b"%d" % int(ttl_s * 1000)
         self._wire: RedisWire | None = None
@@ -88,18 +93,38 @@ class RedisLease:
         command = encode_command(b"EVAL", script, b"2", KEY.encode(), FENCE_KEY.encode(), *arguments)
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                return _read(await self._exchange(command))
+                return _read(await self._followed(command))
         except BaseException as error:
             # Whatever it was, an answer may still be on its way: it must not meet the next question.
             await self.close()
+            # Of a cluster another server may know who has the lease now.
+            self._failures += 1
+            self._address = self._seeds[self._failures % len(self._seeds)]
             if isinstance(error, RedisError | OSError | Refusal):
                 raise self._failed(error) from error
             raise
 
-    async def _exchange(self, command: bytes) -> object:
+    async def _followed(self, command: bytes) -> object:
+        """Ask, and ask where a shard of a cluster sends us: it has done nothing. Raises Refusal."""
+        asking, hops = False, 0
+        while True:
+            try:
+                return await self._exchange(command, asking=asking)
+            except Refusal as refusal:
+                where = redirect(str(refusal), Node(self._address.host, self._address.port))
+                if where is None or where.node is None or hops == _HOPS:
+                    raise
+                await self.close()
+                self._address = self._address.at(*where.node)
+                asking, hops = where.kind == "ASK", hops + 1
+
+    async def _exchange(self, command: bytes, *, asking: bool) -> object:
         if self._wire is None:
             self._wire = RedisWire(self._address, BrokerLimits())
             await self._wire.connect()
+        if asking:
+            await self._wire.write(encode_command(b"ASKING"))
+            await self._wire.read()
         await self._wire.write(command)
         return await self._wire.read()
 

@@ -16,11 +16,13 @@ from typing import cast
 
 import structlog
 
+from tidewire.bus.address import Address
 from tidewire.bus.base import Watch
 from tidewire.bus.redis_commands import DEADLINE_S, Ask, RedisCommands
+from tidewire.bus.redis_copies import RedisCopies
 from tidewire.bus.redis_guard import Server, inspect
-from tidewire.bus.redis_script import APPEND, READ, Script
-from tidewire.bus.room_log import Appended, Bounds, Entry, LogStatus, Place, Reading, channel_of, judge
+from tidewire.bus.redis_script import APPEND, APPEND_SHARDED, READ, Script
+from tidewire.bus.room_log import Appended, Bounds, Concerns, Entry, LogStatus, Place, Reading, channel_of, judge
 from tidewire.bus.wire import BrokerLimits, Refusal
 from tidewire.core.clock import Clock
 from tidewire.core.errors import BusError
@@ -32,6 +34,7 @@ HEAD_LIFE_S = 3_600.0
 KEY_LIFE_S = 300.0
 
 _APPEND = Script(APPEND)
+_APPEND_SHARDED = Script(APPEND_SHARDED)
 _READ = Script(READ)
 
 
@@ -41,6 +44,9 @@ class RedisRoomLog:
     Args:
         url: As for the bus.
         rng: Draws the jitter of reconnects.
+        sharded: Whether the server is one shard of a cluster (bus/redis_cluster_log.py). Then refusals that say where
+            else to ask are passed on as ``Refusal``.
+        min_replicas: An append counts only once this many replicas have it (bus/redis_copies.py).
 
     Raises:
         SettingsError: The URL cannot be read.
@@ -48,14 +54,19 @@ class RedisRoomLog:
 
     def __init__(
         self,
-        url: str,
+        url: str | Address,
         clock: Clock,
         rng: random.Random,
         *,
         limits: BrokerLimits | None = None,
         deadline_s: float = DEADLINE_S,
+        sharded: bool = False,
+        min_replicas: int = 0,
     ) -> None:
+        self._sharded = sharded
+        self._append = _APPEND_SHARDED if sharded else _APPEND
         self.commands = RedisCommands(url, clock, rng, prepare=self._prepare, limits=limits, deadline_s=deadline_s)
+        self._copies = RedisCopies(self.commands, min_replicas) if min_replicas else None
         self._server: Server | None = None
         self._state_losses = 0
         self._clock = clock
@@ -69,16 +80,25 @@ class RedisRoomLog:
     async def stop(self) -> None:
         """Disconnect. Idempotent."""
         await self.commands.stop()
+        if self._copies is not None:
+            await self._copies.stop()
 
     async def append(
-        self, room_id: str, payload: bytes, *, bounds: Bounds, key: str | None = None, known: Place | None = None
+        self,
+        room_id: str,
+        payload: bytes,
+        *,
+        bounds: Bounds,
+        key: str | None = None,
+        known: Place | None = None,
+        asking: bool = False,
     ) -> Appended:
         """Give ``payload`` the room's next place, keep it, and announce it. See bus.room_log.RoomLog."""
         keys = [*_keys(room_id), *([] if key is None else [_idempotency_key(room_id, key)])]
         epoch, offset, repeated, lost = cast(
             tuple[bytes, int, int, int],
             await self._run(
-                _APPEND,
+                self._append,
                 keys,
                 room_id,
                 known,
@@ -88,25 +108,26 @@ class RedisRoomLog:
                 b"%d" % bounds.bytes,
                 channel_of(room_id).encode(),
                 b"%d" % (KEY_LIFE_S * 1000),
+                asking=asking,
             ),
         )
         self._note(lost, room_id)
         return Appended(Place(epoch.decode("ascii"), offset), repeated == 1)
 
-    async def read(self, room_id: str, *, bounds: Bounds, since: Place | None = None) -> Reading:
+    async def read(self, room_id: str, *, bounds: Bounds, since: Place | None = None, asking: bool = False) -> Reading:
         """Return what came after ``since``, or all that is kept. See bus.room_log.RoomLog."""
         epoch, offset, now_ms, newest_first, lost = cast(
             tuple[bytes, int, bytes, list[tuple[bytes, list[bytes]]], int],
-            await self._run(_READ, _keys(room_id), room_id, since, b"%d" % (bounds.age_s * 1000)),
+            await self._run(_READ, _keys(room_id), room_id, since, b"%d" % (bounds.age_s * 1000), asking=asking),
         )
         self._note(lost, room_id)
         newest, now = Place(epoch.decode("ascii"), offset), int(now_ms)
         kept = [_entry(newest.epoch, entry_id, fields, now) for entry_id, fields in reversed(newest_first)]
         return judge(newest, kept, since)
 
-    def on_connect(self, notify: Callable[[], None]) -> Watch:
-        """Call ``notify`` after each later connect."""
-        return self.commands.connected.add(notify)
+    def on_connect(self, notify: Callable[[Concerns], None]) -> Watch:
+        """Call ``notify`` after each later connect, which concerns every room."""
+        return self.commands.connected.add(lambda: notify(_every))
 
     def on_state(self, notify: Callable[[], None]) -> Watch:
         """Call ``notify`` whenever the circuit opens or closes."""
@@ -134,8 +155,8 @@ class RedisRoomLog:
 
     async def _prepare(self, ask: Ask) -> None:
         """Look at the server before it is used, and teach it the scripts. Raises SettingsError."""
-        before, server = self._server, await inspect(ask)
-        for script in (_APPEND, _READ):
+        before, server = self._server, await inspect(ask, sharded=self._sharded)
+        for script in (self._append, _READ):
             await ask(b"SCRIPT", b"LOAD", script.source)
         self._server = server
         if before is not None and before.run_id != server.run_id:
@@ -148,7 +169,13 @@ class RedisRoomLog:
             )
 
     async def _run(
-        self, script: Script, keys: Sequence[bytes], room_id: str, known: Place | None, *rest: bytes
+        self,
+        script: Script,
+        keys: Sequence[bytes],
+        room_id: str,
+        known: Place | None,
+        *rest: bytes,
+        asking: bool,
     ) -> object:
         server = self._server
         if server is None:
@@ -167,15 +194,18 @@ class RedisRoomLog:
             *rest,
         )
         count = b"%d" % len(keys)
+        ask = self._copies.ask if self._copies is not None and script is self._append else self.commands.ask
         try:
             try:
-                return await self.commands.ask(b"EVALSHA", script.digest, count, *keys, *arguments)
+                return await ask(b"EVALSHA", script.digest, count, *keys, *arguments, asking=asking)
             except Refusal as refusal:
                 # Refused means not done, so asking again with the source cannot do it twice.
                 if not str(refusal).startswith("NOSCRIPT"):
                     raise
-                return await self.commands.ask(b"EVAL", script.source, count, *keys, *arguments)
+                return await ask(b"EVAL", script.source, count, *keys, *arguments, asking=asking)
         except Refusal as refusal:
+            if self._sharded and str(refusal).startswith(("MOVED ", "ASK ", "TRYAGAIN")):
+                raise
             raise _refused(room_id, str(refusal)) from refusal
 
     def _note(self, lost: int, room_id: str) -> None:
@@ -192,6 +222,10 @@ class RedisRoomLog:
                 required_action="Check its persistence (docs/operations.md); clients load these rooms anew.",
                 will_not="Tidewire will not serve old offsets.",
             )
+
+
+def _every(_: str) -> bool:
+    return True
 
 
 def _entry(epoch: str, entry_id: bytes, fields: list[bytes], now_ms: int) -> Entry:

@@ -6,9 +6,9 @@ It must not know what members are. Source: Redis manual, "HSET", "ZADD", "PEXPIR
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import cast
+from typing import Protocol, cast
 
-from tidewire.bus.redis_commands import RedisCommands
+from tidewire.bus.redis_commands import Ask
 from tidewire.bus.redis_script import Script
 from tidewire.bus.room_members import LIFE_S, Attendance
 from tidewire.bus.wire import Refusal
@@ -37,6 +37,15 @@ return {kept, redis.call('ZRANGE', KEYS[1], 0, -1), counts}
 )
 
 
+class Commands(Protocol):
+    """Whom to ask: one server, or the shard that has the key."""
+
+    @property
+    def ask(self) -> Ask:
+        """Ask one question. Raises Refusal or BusError."""
+        ...
+
+
 class RedisMembers:
     """Implements bus.room_members.RoomMembers on the connection of a room log.
 
@@ -44,7 +53,7 @@ class RedisMembers:
         life_s: How long what a node wrote stays if the node does not refresh it, seconds of the broker.
     """
 
-    def __init__(self, commands: RedisCommands, *, life_s: float = LIFE_S) -> None:
+    def __init__(self, commands: Commands, *, life_s: float = LIFE_S) -> None:
         self._commands = commands
         self._life_ms = b"%d" % (life_s * 1000)
 

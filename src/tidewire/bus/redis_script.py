@@ -48,6 +48,8 @@ APPEND = (
 if KEYS[3] then
   local before = redis.call('GET', KEYS[3])
   if before and string.sub(before, 1, #epoch + 1) == epoch .. ' ' then
+    -- A write, so that a WAIT after it waits for what it answers.
+    redis.call('PEXPIRE', KEYS[3], ARGV[12])
     return {epoch, tonumber(string.sub(before, #epoch + 2)), 1, lost}
   end
 end
@@ -84,6 +86,9 @@ redis.call('PUBLISH', ARGV[11], '=' .. epoch .. ' ' .. offset .. ' ' .. ARGV[7])
 return {epoch, offset, 0, lost}
 """
 )
+
+# On a shard of a cluster the announcement goes to the shard's own listeners, not to every server.
+APPEND_SHARDED = APPEND.replace("redis.call('PUBLISH'", "redis.call('SPUBLISH'")
 
 # ARGV 4-5 are also the place to read from (empty epoch: everything), 7 age.
 READ = (

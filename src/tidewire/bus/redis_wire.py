@@ -14,7 +14,18 @@ from redis.asyncio import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoPermissionError, NoScriptError, OutOfMemoryError, ReadOnlyError, ResponseError
+from redis.exceptions import (
+    AskError,
+    ClusterDownError,
+    MasterDownError,
+    MovedError,
+    NoPermissionError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+    TryAgainError,
+)
 
 from tidewire.bus.address import Address
 from tidewire.bus.wire import BrokerLimits, Refusal, encode_command
@@ -24,6 +35,11 @@ _CODES = (
     (OutOfMemoryError, "OOM"),
     (ReadOnlyError, "READONLY"),
     (NoPermissionError, "NOPERM"),
+    (MovedError, "MOVED"),  # before AskError and ClusterDownError, of which these are subclasses
+    (AskError, "ASK"),
+    (TryAgainError, "TRYAGAIN"),
+    (MasterDownError, "MASTERDOWN"),
+    (ClusterDownError, "CLUSTERDOWN"),
 )
 
 

@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from tidewire.bus.base import BusState, Watch
+from tidewire.bus.base import BusState, ShardStatus, Watch
 
 # How an announced message begins on the room's channel; everything else there is somebody else's.
 PLACED = b"="
@@ -67,14 +67,16 @@ class LogStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How the log is now.
 
     Attributes:
-        state: ``up``, or ``down`` with ``reason``.
+        state: ``up``, or ``down`` with ``reason``; ``degraded`` while only some shards of several are down.
         circuit: ``closed`` (in use), ``open`` (refusing at once), ``half_open`` (trying).
         since: When this state began, Unix seconds.
         durable: Whether the broker promises to keep what it confirmed across a kill (see docs/operations.md).
         calls, refused, unknown: Questions asked; refused at once; asked and never answered.
         connects, state_losses: Since start; how often the broker came back without what it had confirmed.
+        redirected: Questions that a shard of a cluster sent elsewhere, or put off because a slot was being moved.
         in_flight: Questions that wait for their answer now.
         rtt_ms: The last answer's round trip, milliseconds.
+        shards: Each server of a cluster; empty if there is only one.
     """
 
     state: BusState
@@ -87,8 +89,14 @@ class LogStatus(msgspec.Struct, frozen=True, kw_only=True):
     unknown: int = 0
     connects: int = 0
     state_losses: int = 0
+    redirected: int = 0
     in_flight: int = 0
     rtt_ms: float | None = None
+    shards: tuple[ShardStatus, ...] = ()
+
+
+# Whether a room, by its id, is one of those that are meant.
+Concerns = Callable[[str], bool]
 
 
 class RoomLog(Protocol):
@@ -122,8 +130,8 @@ class RoomLog(Protocol):
         """Return what came after ``since`` (a place that the room had for certain), or all that is kept."""
         ...
 
-    def on_connect(self, notify: Callable[[], None]) -> Watch:
-        """Call ``notify`` after each later connect: what the log says may have changed without an announcement."""
+    def on_connect(self, notify: Callable[[Concerns], None]) -> Watch:
+        """Call ``notify`` after each later connect: what the log says of rooms may have changed unannounced."""
         ...
 
     def on_state(self, notify: Callable[[], None]) -> Watch:

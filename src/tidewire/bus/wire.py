@@ -7,13 +7,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 
 class Refusal(Exception):
     """The broker answered with an error; the connection itself is fine."""
+
+
+class Dialect(NamedTuple):
+    """The words of publish and subscribe: over one server, or over the shard of a cluster that has the channel."""
+
+    publish: bytes
+    subscribe: bytes
+    unsubscribe: bytes
+    message: bytes
+    subscribed: bytes
+    unsubscribed: bytes
+
+
+PLAIN = Dialect(b"PUBLISH", b"SUBSCRIBE", b"UNSUBSCRIBE", b"message", b"subscribe", b"unsubscribe")
+SHARDED = Dialect(b"SPUBLISH", b"SSUBSCRIBE", b"SUNSUBSCRIBE", b"smessage", b"ssubscribe", b"sunsubscribe")
 
 
 class Wire(Protocol):

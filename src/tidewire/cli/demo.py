@@ -108,6 +108,8 @@ def _settings(port: int, database: Path, feed_url: str, key: str) -> Settings:
         feed_channels=("T", "A"),
         database_url=f"sqlite+aiosqlite:///{database}",
         redis_url=None,
+        redis_cluster=False,
+        redis_min_replicas=0,
         secret_key=secrets.token_urlsafe(48),
         host="127.0.0.1",
         port=port,

@@ -145,7 +145,7 @@ class Nodes:
         """Return the nodes that have been heard of in the last six seconds, this one first."""
         now = self._clock.monotonic()
         # While nothing can be heard nobody is counted as dead: this node is the one that is cut off.
-        if self._bus.status().state != "down":
+        if self._bus.reaches(CHANNEL):
             for node, (at, _) in list(self._seen.items()):
                 if now - at > SILENT_AFTER_S:
                     del self._seen[node]

@@ -135,7 +135,7 @@ class SharedPresence:
 
     def _keep_soon(self, room_id: str, room: _Room, *, compare: bool) -> None:
         # While the bus is away nothing could be told; the next tick looks again.
-        if not room.busy and self._bus.status().state != "down":
+        if not room.busy and self._bus.reaches(channel_of(room_id)):
             room.busy = True
             self._spawn(self._keep(room_id, room, compare), "presence")
 

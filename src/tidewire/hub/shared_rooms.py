@@ -15,7 +15,7 @@ import structlog
 
 from tidewire.accounts.grants import Address, resolve
 from tidewire.bus.base import Bus, BusStatus, Watch
-from tidewire.bus.room_log import Entry, Place, RoomLog, announced, channel_of
+from tidewire.bus.room_log import Concerns, Entry, Place, RoomLog, announced, channel_of
 from tidewire.core.clock import Clock
 from tidewire.core.errors import BusError, StoreError
 from tidewire.core.protocol import Delivery, Since
@@ -280,23 +280,25 @@ class SharedRooms:
             self._fall_behind(shared)
 
     def _bus_changed(self, status: BusStatus) -> None:
-        if status.state == "down":
-            # Nothing is heard any more: what this node remembers may be out of date, and nobody may enter on it.
-            for shared in self._known.values():
+        for channel, shared in self._by_channel.items():
+            if status.state == "down" or not self._bus.reaches(channel):
+                # Nothing is heard any more: what this node remembers may be out of date, and nobody may enter on it.
                 self._doubt(shared)
         self._tell_health()
 
     def _tell_health(self) -> None:
         log, bus = self._log.status(), self._bus.status()
-        trouble = f"bus: {bus.reason}" if bus.state == "down" else f"log: {log.reason}" if log.state == "down" else ""
+        cut = bus.state == "down" or any(shard.state == "down" for shard in bus.shards)
+        trouble = f"bus: {bus.reason}" if cut else f"log: {log.reason}" if log.state != "up" else ""
         if bool(trouble) != bool(self.trouble) and self.on_health is not None:
             self.on_health(trouble)
         self.trouble = trouble
 
-    def _reconnected(self) -> None:
+    def _reconnected(self, concerns: Concerns) -> None:
         """The broker that has come back may not be what it was: every place is compared before it is believed."""
-        for shared in self._known.values():
-            self._fall_behind(shared)
+        for room_id, shared in self._known.items():
+            if concerns(room_id):
+                self._fall_behind(shared)
 
     def _doubt(self, shared: Followed) -> None:
         shared.behind = True
@@ -316,7 +318,8 @@ class SharedRooms:
     async def _catch_up(self, shared: Followed) -> None:
         try:
             async with self._readers:
-                if self._known.get(shared.room.room_id) is shared and self._bus.status().state != "down":
+                room_id = shared.room.room_id
+                if self._known.get(room_id) is shared and self._bus.reaches(channel_of(room_id)):
                     self.catch_ups += 1
                     # The channel first, then who may hear it, then what was missed: in any other order something
                     # could slip through in between.

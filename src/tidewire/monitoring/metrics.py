@@ -156,6 +156,11 @@ def _bus_metrics(status: BusStatus) -> Iterator[Metric]:
         yield GaugeMetricFamily("tidewire_bus_round_trip_seconds", text, value=status.rtt_ms / 1000)
     for name in ("published", "delivered", "refused", "callback_errors", "reconnects", "lost", "unconfirmed", "gaps"):
         yield CounterMetricFamily(f"tidewire_bus_{name}", f"Bus: {name}", value=getattr(status, name))
+    if status.shards:
+        up = GaugeMetricFamily("tidewire_bus_shard_up", "1 while the shard takes messages", labels=["shard"])
+        for shard in status.shards:
+            up.add_metric([shard.endpoint], float(shard.state != "down"))
+        yield up
     for name in ("outbox_messages", "outbox_bytes"):
         yield GaugeMetricFamily(f"tidewire_bus_{name}", f"Bus: {name}", value=getattr(status, name))
 

@@ -134,6 +134,21 @@ def _url_problems(s: Settings) -> Iterable[Problem]:
             "TIDEWIRE_REDIS_URL", mask("TIDEWIRE_REDIS_URL", s.redis_url), "is not a Redis URL.",
             "Use redis://, rediss:// or unix://.",
         )  # fmt: skip
+    if s.redis_url is not None and "," in urlsplit(s.redis_url).netloc.rpartition("@")[2] and not s.redis_cluster:
+        yield Problem(
+            "TIDEWIRE_REDIS_URL", mask("TIDEWIRE_REDIS_URL", s.redis_url), "names several servers.",
+            "Name one, or set TIDEWIRE_REDIS_CLUSTER=true if they are a cluster.",
+        )  # fmt: skip
+    if s.redis_cluster and (s.redis_url is None or s.redis_url.startswith("unix://")):
+        yield Problem(
+            "TIDEWIRE_REDIS_CLUSTER", "true", "needs a TIDEWIRE_REDIS_URL over TCP.",
+            "Set TIDEWIRE_REDIS_URL to redis://host:port of any server of the cluster, or of several with commas.",
+        )  # fmt: skip
+    if s.redis_min_replicas and s.redis_url is None:
+        yield Problem(
+            "TIDEWIRE_REDIS_MIN_REPLICAS", str(s.redis_min_replicas), "needs a TIDEWIRE_REDIS_URL.",
+            "Set TIDEWIRE_REDIS_URL to the primary of these replicas, or remove TIDEWIRE_REDIS_MIN_REPLICAS.",
+        )  # fmt: skip
     for origin in (*s.allowed_origins, *((s.public_url.rstrip("/"),) if s.public_url else ())):
         parts = urlsplit(origin)
         if parts.scheme not in ("http", "https") or not parts.hostname or origin != f"{parts.scheme}://{parts.netloc}":

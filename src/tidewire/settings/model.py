@@ -77,6 +77,8 @@ class Settings(_Slots):  # type: ignore[misc,valid-type]
     )
     database_url: str = Field(DEFAULT_DATABASE_URL, repr=False, validation_alias="TIDEWIRE_DATABASE_URL")
     redis_url: str | None = Field(None, repr=False, validation_alias="TIDEWIRE_REDIS_URL")
+    redis_cluster: bool = Field(False, validation_alias="TIDEWIRE_REDIS_CLUSTER")
+    redis_min_replicas: int = Field(0, ge=0, le=16, validation_alias="TIDEWIRE_REDIS_MIN_REPLICAS")
     secret_key: SecretStr | None = Field(None, validation_alias="TIDEWIRE_SECRET_KEY")
     host: str = Field("127.0.0.1", validation_alias="TIDEWIRE_HOST")
     port: int = Field(8000, ge=0, le=65535, validation_alias="TIDEWIRE_PORT")

@@ -12,7 +12,7 @@ import hmac
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
@@ -22,8 +22,16 @@ from prometheus_client.exposition import choose_encoder
 from tidewire.accounts.model import Principal
 from tidewire.core.errors import Forbidden, TidewireError
 
-# A check returns its latency in milliseconds or raises TidewireError.
-Check = Callable[[], Awaitable[float]]
+
+class Passed(NamedTuple):
+    """What a check that passes may say; ``remark`` is for insiders: what works, but not in full."""
+
+    latency_ms: float
+    remark: str = ""
+
+
+# A check returns its latency in milliseconds, alone or with a remark, or raises TidewireError.
+Check = Callable[[], Awaitable[float | Passed]]
 # Orchestrators give up after about a second by default; a hanging dependency must be told by then.
 CHECK_DEADLINE_S = 1.0
 _FORWARDING_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
@@ -62,13 +70,14 @@ async def run_check(check: Check) -> dict[str, Any]:
     started = time.perf_counter()
     try:
         async with asyncio.timeout(CHECK_DEADLINE_S):
-            latency_ms = await check()
+            answer = await check()
     except TimeoutError:
         return {"ok": False, "latency_ms": None, "reason": f"no answer within {CHECK_DEADLINE_S:g} s"}
     except TidewireError as exc:
         elapsed = (time.perf_counter() - started) * 1000
         return {"ok": False, "latency_ms": round(elapsed, 2), "reason": exc.message}
-    return {"ok": True, "latency_ms": round(latency_ms, 2), "reason": ""}
+    passed = answer if isinstance(answer, Passed) else Passed(answer)
+    return {"ok": True, "latency_ms": round(passed.latency_ms, 2), "reason": passed.remark}
 
 
 def health_router(checks: Mapping[str, Check], registry: CollectorRegistry, insiders: Insiders) -> APIRouter:
