@@ -86,10 +86,11 @@ class Population:
 
 def populate(folder: Path, users: int, *, role: str = "user") -> Population:
     """Make the database in ``folder``, with users of one role."""
-    return asyncio.run(_populate(f"sqlite:///{folder / 'tidewire.db'}", users, role))
+    return asyncio.run(settle(f"sqlite:///{folder / 'tidewire.db'}", users, role))
 
 
-async def _populate(url: str, users: int, role: str) -> Population:
+async def settle(url: str, users: int, role: str) -> Population:
+    """Make the tables in the empty database at ``url``, with users of one role."""
     await migrate.upgrade(url)
     database = Database(url)
     try:
