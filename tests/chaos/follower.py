@@ -32,8 +32,10 @@ class Sightings:
 
     Attributes:
         resumes: (when it was lost, seconds from the loss of a connection until the room was entered again).
-        told_s: Seconds from the welcome to ``subscribed`` with ``recovered: false``.
+        told_s: Seconds from the first ``subscribe`` after a welcome or a gap to ``recovered: false``.
         ends: Close codes; 1006 for none.
+        degraded, restored: When somebody was told so, by the loop's clock.
+        heard: Called with the id of each message that came live or again.
         wrong: What no server may do.
     """
 
@@ -44,6 +46,7 @@ class Sightings:
     degraded: list[float] = field(default_factory=list)
     restored: list[float] = field(default_factory=list)
     connects: int = 0
+    heard: Callable[[str], None] | None = None
     wrong: list[str] = field(default_factory=list)
 
 
@@ -53,7 +56,10 @@ class Follower:
     Args:
         headers: By port, what this user sends.
         choose: Returns the port of a node that serves, None if there is none.
-        stays: Whether it comes back after its connection has ended.
+
+    Attributes:
+        port: Of the node that it was last at.
+        rested: Cleared, it stays away after its next end.
     """
 
     def __init__(
@@ -76,19 +82,21 @@ class Follower:
         self._inside = False
         self._failures = 0
         self._lost_at: float | None = None
-        self._welcome_at = 0.0
-        self._asked_at = 0.0
+        self._asked_at: float | None = None
         self._changed = asyncio.Event()
         self._hopping = False
+        self.rested = asyncio.Event()
+        self.rested.set()
 
     @property
     def inside(self) -> bool:
         """Whether it is in its room."""
         return self._inside
 
-    def at(self, epoch: str, offset: int) -> bool:
-        """Whether it has everything up to there."""
-        return self._inside and self._place == {"epoch": epoch, "offset": offset}
+    def has(self, epoch: str, offset: int) -> bool:
+        """Whether it is inside and has everything up to there, or has been told what it does not get."""
+        place = self._place
+        return self._inside and place is not None and place["epoch"] == epoch and place["offset"] >= offset
 
     def hop(self) -> None:
         """Lose the connection in the middle of whatever is going on, and come back at once."""
@@ -100,6 +108,7 @@ class Follower:
         """Come, read, be cut, come back, until cancelled."""
         try:
             while True:
+                await self.rested.wait()
                 await self._live()
                 await asyncio.sleep(self._wait_s())
         finally:
@@ -135,7 +144,6 @@ class Follower:
         except OSError:
             return
         self._seen.connects += 1
-        self._welcome_at = asyncio.get_running_loop().time()
         self._enter(wire)
         while wire.alive:
             self._changed.clear()
@@ -149,12 +157,14 @@ class Follower:
         if not self._hopping:
             self._seen.ends[wire.code or 1006] += 1
         self._inside = False
+        self._asked_at = None
         self.log.append(Left())
         self._changed.set()
 
     def _enter(self, wire: Wire) -> None:
         if wire.alive and wire is self._wire:
-            self._asked_at = asyncio.get_running_loop().time()
+            if self._asked_at is None:
+                self._asked_at = asyncio.get_running_loop().time()
             since = {"since": self._place} if self._place else {}
             wire.say("subscribe", id=1, room_id=self.room, **since)
 
@@ -195,6 +205,8 @@ class Follower:
         elif kind == "room_message" and "offset" in said:
             self.log.append(Message(said["epoch"], said["offset"], said["data"]))
             self._place = {"epoch": said["epoch"], "offset": said["offset"]}
+            if self._seen.heard is not None:
+                self._seen.heard(said["data"])
         elif kind == "unsubscribed":
             self._seen.wrong.append(str(said))
 
@@ -203,7 +215,8 @@ class Follower:
         self.log.append(Entered(said["epoch"], said["offset"], said["recovered"], said["replayed"]))
         if not said["recovered"]:
             self._place = {"epoch": said["epoch"], "offset": said["offset"]}
-            self._seen.told_s.append(now - self._welcome_at)
+            self._seen.told_s.append(now - (self._asked_at or now))
+        self._asked_at = None
         self._inside = True
         self._failures = 0
         if self._lost_at is not None:

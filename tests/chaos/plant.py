@@ -124,6 +124,7 @@ class Plant:
     """Everything that runs. Made by ``plant``.
 
     Attributes:
+        spare: Servers that were used before.
         proxies: One before Valkey for each node, in their order.
     """
 
@@ -134,8 +135,17 @@ class Plant:
         self.postgres = postgres
         self.proxies = proxies
         self.nodes = nodes
+        self.spare: list[ValkeyProcess] = []
         self.people: Population
         self._restarts: set[asyncio.Task[None]] = set()
+
+    def use_valkey(self, server: ValkeyProcess) -> None:
+        """Lead everybody to another server; their connections to the one before are reset."""
+        self.spare.append(self.valkey)
+        self.valkey = server
+        for proxy in self.proxies:
+            proxy.target = server.port
+            proxy.reset()
 
     @property
     def serving(self) -> list[Node]:
@@ -206,5 +216,7 @@ async def plant(
             finally:
                 # A frozen server would hold everybody's end.
                 with contextlib.suppress(AssertionError):
-                    server.thaw()
+                    built.valkey.thaw()
                 await built.stop()
+                for used in (built.valkey, *built.spare):
+                    used.close()

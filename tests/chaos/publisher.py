@@ -35,6 +35,7 @@ class Ledger:
         published: Per room.
         answers: (when it was sent, seconds to its answer, "ok" or the error's code) of each attempt that was answered.
         unknown: Attempts without an answer, by cause.
+        sent: Message -> when it was sent for the first time, while ``timed``.
     """
 
     published: dict[str, list[Published]] = field(default_factory=dict)
@@ -42,6 +43,8 @@ class Ledger:
     unknown: Counter[str] = field(default_factory=Counter)
     again: int = 0
     acknowledged: int = 0
+    timed: bool = False
+    sent: dict[str, float] = field(default_factory=dict)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     wrong: list[str] = field(default_factory=list)
 
@@ -59,7 +62,11 @@ class Ledger:
 
 
 class Speaker:
-    """Publishes over the socket, on one connection while it lasts."""
+    """Publishes over the socket, on one connection while it lasts.
+
+    Attributes:
+        sent_at: When the last message was handed to the kernel, by the loop's clock.
+    """
 
     def __init__(self, headers: Callable[[int], Mapping[str, str]], choose: Choose, chance: random.Random) -> None:
         self._headers = headers
@@ -68,6 +75,7 @@ class Speaker:
         self._wire: Wire | None = None
         self._ids = 0
         self._reply: asyncio.Future[Said] | None = None
+        self.sent_at = 0.0
 
     async def attempt(self, room: str, name: str) -> tuple[str, Said]:
         """Send it once; return "ok" and the place, or an error's code and the error. Raises OSError: not known."""
@@ -78,6 +86,7 @@ class Speaker:
             self._wire = await open_wire(port, self._headers(port), self._take, self._end)
         self._ids += 1
         self._reply = asyncio.get_running_loop().create_future()
+        self.sent_at = asyncio.get_running_loop().time()
         self._wire.say("publish", id=self._ids, room_id=room, data=name, op_id=name)
         async with asyncio.timeout(ANSWER_S):
             reply = await self._reply
@@ -101,13 +110,14 @@ class Speaker:
 
 
 class Poster:
-    """Publishes over HTTP, on one connection while it lasts."""
+    """Publishes over HTTP, on one connection while it lasts; attributes as of ``Speaker``."""
 
     def __init__(self, key: str, choose: Choose, chance: random.Random) -> None:
         self._key = key
         self._choose = choose
         self._chance = chance
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self.sent_at = 0.0
 
     async def attempt(self, room: str, name: str) -> tuple[str, Said]:
         """Send it once; as ``Speaker.attempt``."""
@@ -131,6 +141,7 @@ class Poster:
             f"POST /api/v1/publish HTTP/1.1\r\nHost: 127.0.0.1:{host}\r\nAuthorization: Bearer {self._key}\r\n"
             f"Content-Type: application/json\r\nIdempotency-Key: {name}\r\nContent-Length: {len(body)}\r\n\r\n"
         )
+        self.sent_at = asyncio.get_running_loop().time()
         writer.write(head.encode() + body)
         status, answer = await _answer(reader)
         return ("ok", answer) if status == 200 else (answer["code"], answer)
@@ -182,10 +193,16 @@ class Publisher:
         finally:
             self._way.close()
 
+    def close(self) -> None:
+        """Leave."""
+        self._way.close()
+
     async def publish(self, room: str) -> Published:
         """Publish one message, and return when its place is known."""
         self._count += 1
         name = f"{self._name}-{self._count}"
+        if self._ledger.timed:
+            self._ledger.sent[name] = asyncio.get_running_loop().time()
         while (place := await self._attempt(room, name)) is None:
             self._ledger.again += 1
             await asyncio.sleep(AGAIN_S)
@@ -194,7 +211,6 @@ class Publisher:
         return entry
 
     async def _attempt(self, room: str, name: str) -> dict[str, Any] | None:
-        begun = asyncio.get_running_loop().time()
         try:
             outcome, said = await self._way.attempt(room, name)
         except ConnectionRefusedError:
@@ -204,8 +220,8 @@ class Publisher:
             self._way.close()
             self._ledger.unknown[str(exc) or type(exc).__name__] += 1
             return None
-        took = asyncio.get_running_loop().time() - begun
-        self._ledger.answers.append((begun, took, outcome))
+        took = asyncio.get_running_loop().time() - self._way.sent_at
+        self._ledger.answers.append((self._way.sent_at, took, outcome))
         if outcome == "ok":
             return said
         if not (said.get("temporary") or said.get("status") in (429, 503)):

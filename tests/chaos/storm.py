@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from tests.chaos.faults import Faults
@@ -82,9 +82,22 @@ class Storm:
 
     Args:
         prefix: Rooms are ``app:PREFIX-0``, ...
+        speakers: All publishers speak over sockets; otherwise half of them.
+        ceiling_s: Until all are in their rooms.
     """
 
-    def __init__(self, plant: Plant, scale: Scale, seed: int, prefix: str = "storm") -> None:
+    def __init__(
+        self,
+        plant: Plant,
+        scale: Scale,
+        seed: int,
+        prefix: str = "storm",
+        *,
+        speakers: bool = False,
+        ceiling_s: float = CONVERGE_CEILING_S,
+    ) -> None:
+        self._speakers_only = speakers
+        self._ceiling_s = ceiling_s
         self.plant = plant
         self.scale = scale
         self.seed = seed
@@ -97,18 +110,22 @@ class Storm:
         self.publishers = [self._publisher(number, prefix) for number in range(scale.publishers)]
         self._over = False
 
-    async def play(self) -> Outcome:
-        """Let it all happen, let everybody catch up, and judge."""
+    async def play(self, script: Callable[[], Awaitable[None]] | None = None) -> Outcome:
+        """Let it all happen, let everybody catch up, and judge.
+
+        Args:
+            script: What happens while publishers publish, instead of the scale's faults.
+        """
         loop = asyncio.get_running_loop()
         begun = loop.time()
         following = [asyncio.create_task(follower.follow()) for follower in self.followers]
         hopping = asyncio.create_task(self._hop())
         try:
-            await self._all_inside()
+            await self.all_inside()
             async with asyncio.TaskGroup() as group:
                 for publisher in self.publishers:
                     group.create_task(publisher.run(self._enough))
-                group.create_task(self._break())
+                group.create_task(self._run(script or self._break))
             hopping.cancel()
             converged_s = await self._converge()
         finally:
@@ -137,7 +154,7 @@ class Storm:
         people, user = self.plant.people, number % SPEAKERS
         way = (
             Speaker(lambda port: people.headers_of(port, user), self.choose, chance)
-            if number % 2
+            if number % 2 or self._speakers_only
             else Poster(people.key, self.choose, chance)
         )
         every_s = self.scale.publishers / self.scale.rate
@@ -146,8 +163,9 @@ class Storm:
     def _enough(self) -> bool:
         return self._over and self.ledger.acknowledged >= self.scale.publishes
 
-    async def _all_inside(self) -> None:
-        async with asyncio.timeout(CONVERGE_CEILING_S):
+    async def all_inside(self) -> None:
+        """Return when every follower is in its room."""
+        async with asyncio.timeout(self._ceiling_s):
             while not all(follower.inside for follower in self.followers):  # noqa: ASYNC110 - there are hundreds
                 await asyncio.sleep(0.05)
 
@@ -156,6 +174,22 @@ class Storm:
             await asyncio.sleep(1.0 / self.scale.hops)
             self._chance.choice(self.followers).hop()
 
+    async def _run(self, script: Callable[[], Awaitable[None]]) -> None:
+        await script()
+        await self.plant.settled()
+        self._over = True
+
+    async def caught_up(self) -> float:
+        """Return when everybody has what was acknowledged by now; the seconds it took."""
+        newest = {room: _newest(entries) for room, entries in self.ledger.published.items()}
+        begun = asyncio.get_running_loop().time()
+        late = {follower for follower in self.followers if follower.room in newest and follower.rested.is_set()}
+        while late:
+            late = {follower for follower in late if not _has(follower, newest[follower.room])}
+            # Looked at from outside: two hundred events would tell no more.
+            await asyncio.sleep(0.005)
+        return asyncio.get_running_loop().time() - begun
+
     async def _break(self) -> None:
         """One fault after each equal part of the publishes, and a follower cut with each."""
         names = self.faults.order(self.scale.faults)
@@ -163,23 +197,20 @@ class Storm:
             await self.ledger.wait(self.scale.publishes * number // (len(names) + 1))
             self._chance.choice(self.followers).hop()
             await self.faults.happen(name)
-        await self.plant.settled()
-        self._over = True
 
     async def _converge(self) -> float:
         """Publish a last word to each room; return the seconds until every follower has it."""
         writer = self._publisher(self.scale.publishers, "last")
-        newest = {room: await writer.publish(room) for room in self.rooms}
-        loop = asyncio.get_running_loop()
-        begun = loop.time()
-        late = set(self.followers)
-        while late and loop.time() - begun < CONVERGE_CEILING_S:
-            late = {follower for follower in late if not _has(follower, newest[follower.room])}
-            # Looked at from outside: two hundred events would tell no more.
-            await asyncio.sleep(0.01)
-        self.ledger.wrong += [f"never caught up: a follower of {follower.room}" for follower in late]
-        writer._way.close()
-        return loop.time() - begun
+        for room in self.rooms:
+            await writer.publish(room)
+        writer.close()
+        begun = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(CONVERGE_CEILING_S):
+                await self.caught_up()
+        except TimeoutError:
+            self.ledger.wrong.append("somebody never caught up")
+        return asyncio.get_running_loop().time() - begun
 
     def _outcome(self, converged_s: float, took_s: float) -> Outcome:
         found = [Violation("server", "said what it must not", text) for text in self.seen.wrong + self.ledger.wrong]
@@ -218,4 +249,10 @@ class Storm:
 def _has(follower: Follower, entry: Published) -> bool:
     assert entry.epoch is not None
     assert entry.offset is not None
-    return follower.at(entry.epoch, entry.offset)
+    return follower.has(entry.epoch, entry.offset)
+
+
+def _newest(entries: list[Published]) -> Published:
+    """The last place of the last epoch; the last answer alone may be that of an older place."""
+    epoch = entries[-1].epoch
+    return max((entry for entry in entries if entry.epoch == epoch), key=lambda entry: entry.offset or 0)

@@ -64,7 +64,7 @@ class Population:
         async def run() -> str:
             database = Database(self.url)
             try:
-                accounts = _accounts(database, session_s)
+                accounts = accounts_of(database, session_s)
                 return (await accounts.log_in(f"user-{user}", PASSWORD, ip="127.0.0.1")).token
             finally:
                 await database.stop()
@@ -77,7 +77,7 @@ class Population:
         async def run() -> Any:
             database = Database(self.url)
             try:
-                return await work(_accounts(database))
+                return await work(accounts_of(database))
             finally:
                 await database.stop()
 
@@ -94,7 +94,7 @@ async def settle(url: str, users: int, role: str) -> Population:
     await migrate.upgrade(url)
     database = Database(url)
     try:
-        accounts = _accounts(database)
+        accounts = accounts_of(database)
         cookies = []
         for n in range(users):
             await accounts.create_user(f"user-{n}", PASSWORD, role)
@@ -107,7 +107,8 @@ async def settle(url: str, users: int, role: str) -> Population:
         await database.stop()
 
 
-def _accounts(database: Database, session_s: float | None = None) -> Accounts:
+def accounts_of(database: Database, session_s: float | None = None) -> Accounts:
+    """Return the accounts of a database, with cheap passwords."""
     rules = SessionRules() if session_s is None else SessionRules(absolute_s=session_s)
     limits = LoginLimits(per_address=1_000_000)
     return Accounts(database, secret_key=SECRET, passwords=cheap_passwords(), rules=rules, limits=limits)
