@@ -32,6 +32,7 @@ SHOWN = 20
 PEACE_S = 3.0
 STORAGE_S = 8.0
 GHOSTS = 40
+NODE_KILLS = 10
 MASSES_ROOMS = 100
 MASSES_CEILING_S = 300.0
 Found = tuple[Result, list[Violation]]
@@ -80,7 +81,7 @@ async def loss(chosen: argparse.Namespace) -> Found:
             run = Storm(built, scale, chosen.seed, "loss")
             losses = Losses(run, chosen.seed)
             outcome = await run.play(lambda: losses.script(rounds))
-    figures = [*judged(outcome), Figure("told after a reconnect, p99", percentile(outcome.told_s, 99), "s", 2.0)]
+    figures = [*judged(outcome), Figure("told after a reconnect, p99", p99(outcome.told_s), "s", 2.0)]
     return Result("loss", tuple(figures), {**told(outcome), **losses.done}), outcome.violations
 
 
@@ -128,7 +129,7 @@ async def storage(chosen: argparse.Namespace) -> Found:
     figures = judged(outcome)
     codes: Counter[str] = Counter()
     for how, one in found.items():
-        before, during = percentile(one.before, 99) * 1000, percentile(one.during, 99) * 1000
+        before, during = p99(one.before) * 1000, p99(one.during) * 1000
         codes += Counter(code for _, code in one.refused)
         figures += [
             Figure(f"{how}: p99 from publish to client", during, "ms", before * 1.1, "below", before, "before it"),
@@ -138,17 +139,21 @@ async def storage(chosen: argparse.Namespace) -> Found:
     return Result("storage", tuple(figures), {**told(outcome), "answers": dict(codes)}), outcome.violations
 
 
-async def ghost(chosen: argparse.Namespace) -> Found:
-    """Users of a node that was killed, as the other node sees them (R10)."""
+async def resume(chosen: argparse.Namespace) -> Found:
+    """One of two nodes is killed: when its clients are back, and when its users have left (R10)."""
+    scale = Scale(1, chosen.clients, chosen.rooms, 20, chosen.rate, 0.0)
     with tempfile.TemporaryDirectory() as folder:
-        async with plant(Path(folder), users=GHOSTS + 1) as built:
+        async with plant(Path(folder), users=max(scale.users, GHOSTS + 1)) as built:
+            run = Storm(built, scale, chosen.seed, "resume")
+            outcome = await run.play(lambda: outages.kill_in_turns(run, NODE_KILLS))
             found = await outages.ghosts(built, 0, GHOSTS)
     figures = [
-        Figure("users of the killed node", found.users, ""),
+        *judged(outcome),
+        Figure("SIGKILL of one node: p99 until a client is in its room again", p99(outcome.resumes_s), "s", 5.0),
         Figure("SIGKILL until the first and ...", min(found.left_s), "s"),
-        Figure("... the last one has left, as the other node says", max(found.left_s), "s", 30.0),
+        Figure("... the last user has left, as the other node says", max(found.left_s), "s", 30.0),
     ]
-    return Result("ghost", tuple(figures), {}), []
+    return Result("resume", tuple(figures), {**told(outcome), "users that stay away": GHOSTS}), outcome.violations
 
 
 async def revoke(chosen: argparse.Namespace) -> Found:
@@ -162,7 +167,7 @@ async def revoke(chosen: argparse.Namespace) -> Found:
         Figure("revocations", found.rounds, ""),
         Figure("messages delivered before them", found.before, ""),
         Figure("p50 until a connection was closed", percentile(found.took_s, 50) * 1000, "ms"),
-        Figure("p99 until a connection was closed", percentile(found.took_s, 99) * 1000, "ms", 250.0),
+        Figure("p99 until a connection was closed", p99(found.took_s) * 1000, "ms", 250.0),
         Figure("bus cut: revocations", cut.rounds, ""),
         Figure("bus cut: slowest until a connection was closed", max(cut.took_s), "s", 5.0),
     ]
@@ -183,8 +188,8 @@ async def masses(chosen: argparse.Namespace) -> Found:
         *judged(outcome),
         Figure("clients of the killed node", len(found.resumed_s), ""),
         Figure("p50 until one of them is back in its room", percentile(found.resumed_s, 50), "s"),
-        Figure("p99 until one of them is back in its room", percentile(found.resumed_s, 99), "s", 20.0),
-        Figure("p99 from publish to client meanwhile", percentile(found.delays, 99), "s", 1.0),
+        Figure("p99 until one of them is back in its room", p99(found.resumed_s), "s", 20.0),
+        Figure("p99 from publish to client meanwhile", p99(found.delays), "s", 1.0),
         Figure("transactions in Postgres meanwhile, for each of them", found.transactions / len(found.resumed_s), ""),
     ]
     return Result("masses", tuple(figures), told(outcome)), outcome.violations
@@ -200,13 +205,19 @@ def judged(outcome: Outcome) -> list[Figure]:
         Figure("entries: not recovered, and told so (the first ones among them)", outcome.not_recovered, ""),
         Figure("publishes sent again until known", outcome.again, ""),
         Figure("from the last publish until everybody has everything", outcome.converged_s, "s", 5.0),
-        Figure("slowest answer to a publish", max(outcome.answers_s), "s", 2.0),
+        Figure("p99 of the answers to a publish", p99(outcome.answers_s), "s"),
+        Figure("slowest answer to a publish", max(outcome.answers_s), "s"),
     ]
     if outcome.resumes_s:
-        resumed = percentile(outcome.resumes_s, 99)
-        figures.append(Figure("SIGKILL of a node: p99 until a client is back in its room", resumed, "s", 5.0))
-        figures.append(Figure("... clients that resumed after one", len(outcome.resumes_s), ""))
+        figures.append(Figure("clients that resumed after the SIGKILL of a node", len(outcome.resumes_s), ""))
+        figures.append(Figure("... p50 until in the room again", percentile(outcome.resumes_s, 50), "s"))
+        figures.append(Figure("... p99, other faults and dead nodes meanwhile", p99(outcome.resumes_s), "s"))
     return figures
+
+
+def p99(values: Sequence[float]) -> float:
+    """Return the 99th percentile."""
+    return percentile(values, 99)
 
 
 def told(outcome: Outcome) -> dict[str, object]:
@@ -227,7 +238,7 @@ PARTS: dict[str, Part] = {
     "loss": loss,
     "freeze": freeze,
     "storage": storage,
-    "ghost": ghost,
+    "resume": resume,
     "revoke": revoke,
     "masses": masses,
 }

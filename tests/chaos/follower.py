@@ -46,7 +46,7 @@ class Sightings:
     degraded: list[float] = field(default_factory=list)
     restored: list[float] = field(default_factory=list)
     connects: int = 0
-    heard: Callable[[str], None] | None = None
+    heard: Callable[[Follower, str], None] | None = None
     wrong: list[str] = field(default_factory=list)
 
 
@@ -206,7 +206,7 @@ class Follower:
             self.log.append(Message(said["epoch"], said["offset"], said["data"]))
             self._place = {"epoch": said["epoch"], "offset": said["offset"]}
             if self._seen.heard is not None:
-                self._seen.heard(said["data"])
+                self._seen.heard(self, said["data"])
         elif kind == "unsubscribed":
             self._seen.wrong.append(str(said))
 

@@ -30,7 +30,8 @@ class Frozen:
     Attributes:
         told_s: From SIGSTOP until the last client was told ``degraded``.
         unready_s: From SIGSTOP until /readyz of every node said 503.
-        answered_s, refused: The slowest answer to a publish that was under way at any time of it; how many were refused.
+        answered_s: The slowest answer to a publish that was under way at any time of it.
+        refused: How many of these were refused.
         caught_up_s: From SIGCONT until everybody had everything, the first publish after it too.
     """
 
@@ -100,9 +101,7 @@ async def without_storage(storm: Storm, how: str, lasts_s: float) -> Storage:
     loop, found = asyncio.get_running_loop(), Storage()
     storm.ledger.timed = True
     into = found.before
-    storm.seen.heard = lambda name: (
-        into.append(loop.time() - storm.ledger.sent[name]) if name in storm.ledger.sent else None
-    )
+    storm.seen.heard = lambda _, name: _note(into, storm.ledger.sent, name, loop.time())
     await asyncio.sleep(lasts_s)
     into = found.during
     with _away(storm.plant, how):
@@ -202,13 +201,26 @@ async def _until(changed: asyncio.Event, so: Callable[[], bool]) -> None:
             await changed.wait()
 
 
+async def kill_in_turns(storm: Storm, times: int) -> None:
+    """SIGKILL one node while the other serves, wait until everybody is back and both serve; so many times."""
+    loop, plant = asyncio.get_running_loop(), storm.plant
+    for number in range(times):
+        await storm.ledger.wait(storm.ledger.acknowledged + 100)
+        victim = plant.nodes[number % len(plant.nodes)]
+        storm.faults.killed_at.append(loop.time())
+        await victim.kill()
+        await storm.all_inside()
+        plant.restart_soon(victim)
+        await plant.settled()
+
+
 @dataclass
 class Exodus:
     """What the SIGKILL of one of two nodes with very many clients was like.
 
     Attributes:
         resumed_s: For each of its clients, seconds from the SIGKILL until it was in its room again.
-        delays: Seconds from a publish until a client had it, of those that came in that time.
+        delays: Seconds from a publish until a client of the other node had it, in that time.
         transactions: In Postgres in that time.
     """
 
@@ -223,7 +235,9 @@ async def exodus(storm: Storm, found: Exodus) -> None:
     ledger.timed = True
     before = await _transactions(storm.plant)
     killed_at = loop.time()
-    storm.seen.heard = lambda name: _note(found.delays, ledger.sent, name, loop.time())
+    # Those who are not moved; what is replayed to the others is as late as they are.
+    steady = {follower for follower in storm.followers if follower.port != victim.port}
+    storm.seen.heard = lambda who, name: _note(found.delays, ledger.sent, name, loop.time()) if who in steady else None
     storm.seen.resumes.clear()
     await victim.kill()
     await asyncio.sleep(0.5)

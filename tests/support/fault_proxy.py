@@ -115,6 +115,8 @@ class FaultProxy:
             if self.delay_s:
                 await asyncio.sleep(self.delay_s)
             await self._open.wait()
+            if writer.transport.is_closing():
+                break  # uvloop would not take another write
             if cuts and self.cut_after is not None:
                 data, rest = data[: self.cut_after], data[self.cut_after :]
                 self.cut_after -= len(data)
