@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import asyncpg
 import httpx2
 
-from tests.chaos.plant import Plant
+from tests.chaos.plant import Node, Plant
 from tests.chaos.storm import Storm
 from tests.chaos.wire import Message as Said
 from tests.chaos.wire import Wire, open_wire
@@ -72,11 +72,14 @@ async def freeze(storm: Storm, lasts_s: float) -> Frozen:
 
 
 async def _unready(plant: Plant) -> float:
-    """Return when no node is ready any more."""
+    """Return when no node is ready any more, as a load balancer sees it."""
     async with httpx2.AsyncClient(trust_env=False, timeout=10) as http:
-        for node in plant.nodes:
+
+        async def asked(node: Node) -> None:
             while (await http.get(f"http://127.0.0.1:{node.port}/readyz")).status_code != 503:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
+
+        await asyncio.gather(*map(asked, plant.nodes))
     return asyncio.get_running_loop().time()
 
 
