@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Iterator, Mapping
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 
 import asyncpg
@@ -21,6 +22,9 @@ from tests.chaos.wire import Wire, open_wire
 from tests.support.postgres import stopped_processes
 
 CEILING_S = 60.0
+PAUSE_S = 0.05
+# The answer to a stranger, once the database has been asked.
+KNOWN = "unauthorized"
 
 
 @dataclass
@@ -105,46 +109,53 @@ async def without_storage(storm: Storm, how: str, lasts_s: float) -> Storage:
     storm.ledger.timed = True
     into = found.before
     storm.seen.heard = lambda _, name: _note(into, storm.ledger.sent, name, loop.time())
-    await asyncio.sleep(lasts_s)
-    into = found.during
-    with _away(storm.plant, how):
-        until = loop.time() + lasts_s
-        while loop.time() < until:
-            found.refused.append(await _needs_storage(storm.plant))
-    into = []
-    storm.seen.heard = None
-    returned = loop.time()
-    async with asyncio.timeout(CEILING_S):
-        while (await _needs_storage(storm.plant))[1] != "200":  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+    async with httpx2.AsyncClient(trust_env=False, timeout=30) as http:
+        # The same is asked before, so that the two times differ by the outage alone.
+        await _ask_for(http, storm.plant, lasts_s)
+        async with _away(storm.plant, how):
+            into = found.during
+            found.refused += await _ask_for(http, storm.plant, lasts_s)
+            into = []
+        storm.seen.heard = None
+        returned = loop.time()
+        async with asyncio.timeout(CEILING_S):
+            while (await _needs_storage(http, storm.plant))[1] != KNOWN:  # noqa: ASYNC110
+                await asyncio.sleep(PAUSE_S)
     found.recovered_s = loop.time() - returned
     return found
 
 
-@contextlib.contextmanager
-def _away(plant: Plant, how: str) -> Iterator[None]:
+@contextlib.asynccontextmanager
+async def _away(plant: Plant, how: str) -> AsyncIterator[None]:
     if how == "freeze":
         with stopped_processes(plant.postgres.tree):
             yield
         return
-    plant.postgres.kill()
+    await asyncio.to_thread(plant.postgres.kill)
     try:
         yield
     finally:
-        plant.postgres.start()
+        await asyncio.to_thread(plant.postgres.start)
 
 
-async def _needs_storage(plant: Plant) -> tuple[float, str]:
-    """Ask for something that cannot be known without the database; return (seconds, status or error code)."""
+async def _ask_for(http: httpx2.AsyncClient, plant: Plant, lasts_s: float) -> list[tuple[float, str]]:
+    """Ask again and again for so long; return the refusals for want of the database."""
+    loop = asyncio.get_running_loop()
+    until, answers = loop.time() + lasts_s, []
+    while loop.time() < until:
+        answers.append(await _needs_storage(http, plant))
+        await asyncio.sleep(PAUSE_S)
+    return [answer for answer in answers if answer[1] != KNOWN]
+
+
+async def _needs_storage(http: httpx2.AsyncClient, plant: Plant) -> tuple[float, str]:
+    """Show a key that nobody has: only the database can tell. Return (seconds, the error's code)."""
     loop = asyncio.get_running_loop()
     node = random.choice(plant.serving)
+    key = {"Authorization": f"Bearer {plant.people.key[:-8]}{secrets.token_hex(4)}"}
     begun = loop.time()
-    async with httpx2.AsyncClient(trust_env=False, timeout=30) as http:
-        key = {"Authorization": f"Bearer {plant.people.key}"}
-        answer = await http.post(f"http://127.0.0.1:{node.port}/api/v1/connection-token", headers=key)
-    await asyncio.sleep(0.05)
-    code = "200" if answer.status_code == 200 else str(answer.json()["code"])
-    return loop.time() - begun - 0.05, code
+    answer = await http.get(f"http://127.0.0.1:{node.port}/api/v1/rooms/app:x/presence", headers=key)
+    return loop.time() - begun, str(answer.json()["code"])
 
 
 @dataclass

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+
+import httpx2
 
 from tests.chaos.plant import Plant
 from tests.chaos.publisher import Ledger, Publisher, Speaker
@@ -119,6 +122,7 @@ class Seat:
         self.newest = 0
         self.count = 0
         self.inside = asyncio.Event()
+        self._changed = asyncio.Event()
         self.over: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self.code = 0
         self.wire: Wire | None = None
@@ -130,7 +134,14 @@ class Seat:
         async with asyncio.timeout(CEILING_S):
             await self.inside.wait()
 
+    async def reached(self, offset: int) -> None:
+        """Return when that message has come."""
+        while self.newest < offset:
+            self._changed.clear()
+            await self._changed.wait()
+
     def _hear(self, wire: Wire, said: Said) -> None:
+        self._changed.set()
         if said["type"] == "subscribed" and said["room_id"] == self._room:
             self.inside.set()
         elif said["type"] == "room_message":
@@ -237,3 +248,53 @@ class Rounds:
                 people.cookies[user] = await self._office.give(f"user-{user}")
         marker.close()
         return self.found
+
+    async def blind(self, user: int, witness: int) -> Revoked:
+        """Cut the first node off, revoke, kill Postgres, let the bus return: the node knows nothing and sends nothing.
+
+        Only when Postgres is back, the witness gets what was published, and the other one its end.
+        """
+        cut, whole = self._plant.nodes
+        people, proxy, found = self._plant.people, self._plant.proxies[0], Revoked(rounds=1)
+        assert cut.port is not None
+        speaker = Speaker(lambda port: people.headers_of(port, 0), lambda chance: whole.port, self._chance)
+        marker = Publisher(f"{self._room}-blind", speaker, [self._room], self._chance, self.ledger, 1.0)
+        await marker.publish(self._room)
+        seat, other = Seat(self._room), Seat(self._room)
+        await seat.take(cut.port, people.headers_of(cut.port, user))
+        await other.take(cut.port, people.headers_of(cut.port, witness))
+        proxy.set("refuse")
+        proxy.reset()
+        committed = await self._office.take("disable", f"user-{user}", people.cookies[user])
+        await asyncio.to_thread(self._plant.postgres.kill)
+        marked = await marker.publish(self._room)
+        assert marked.offset is not None
+        proxy.set("pass")
+        try:
+            await _until_blind(cut.port)
+            for each in (seat, other):
+                if each.newest >= marked.offset:
+                    found.late.append(f"blind: offset {each.newest}, of {marked.offset}, before anybody could know")
+        finally:
+            await asyncio.to_thread(self._plant.postgres.start)
+        async with asyncio.timeout(CEILING_S):
+            found.took_s.append(await seat.over - committed)
+            await other.reached(marked.offset)
+        if seat.newest >= marked.offset or seat.code != CODES["disable"]:
+            found.late.append(f"blind: offset {seat.newest}, code {seat.code}")
+        marker.close()
+        return found
+
+
+async def _until_blind(port: int) -> None:
+    """Return when the node hears the bus again and has twice asked the database about its clients in vain since."""
+    async with asyncio.timeout(CEILING_S), httpx2.AsyncClient(trust_env=False, timeout=10) as http:
+        failed: list[float] = []
+        while not failed or failed[-1] < failed[0] + 2:
+            text = (await http.get(f"http://127.0.0.1:{port}/metrics")).text
+            found = dict(
+                re.findall(r"^(tidewire_bus_up|tidewire_login_reviews_failed_total) (\S+)$", text, re.MULTILINE)
+            )
+            if float(found["tidewire_bus_up"]):
+                failed.append(float(found["tidewire_login_reviews_failed_total"]))
+            await asyncio.sleep(0.05)

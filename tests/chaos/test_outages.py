@@ -68,3 +68,10 @@ async def test_what_comes_after_a_revocation_reaches_nobody_on_either_node(tmp_p
     assert (found.rounds, cut.rounds) == (64, len(USERS))
     assert set(found.codes) == set(CODES.values())
     assert found.before > 0
+
+
+async def test_who_can_ask_neither_the_bus_nor_the_database_sends_nothing(tmp_path: Path) -> None:
+    """A node that missed a revocation and finds Postgres dead is silent; with Postgres back it goes on, correctly."""
+    async with asyncio.timeout(CEILING_S), plant(tmp_path, users=20) as built, registrar(built, seed(1)) as office:
+        found = await Rounds(built, office, seed(1), room="app:blind").blind(2, 3)
+    assert found.late == []
