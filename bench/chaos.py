@@ -157,13 +157,15 @@ async def resume(chosen: argparse.Namespace) -> Found:
 
 
 async def revoke(chosen: argparse.Namespace) -> Found:
-    """Rights are taken away over two nodes, and with the bus cut (R14)."""
+    """Rights are taken away over two nodes, with the bus cut, and with Postgres gone as well (R14)."""
     with tempfile.TemporaryDirectory() as folder:
         async with plant(Path(folder), users=20) as built, registrar(built, chosen.seed) as office:
             found = await Rounds(built, office, chosen.seed).play(chosen.revocations, range(2, 18))
             cut = await Rounds(built, office, chosen.seed, room="app:cut").cut_off(range(2, 18), chosen.cuts)
+            blind = await Rounds(built, office, chosen.seed, room="app:blind").blind(2, 3)
+    late = found.late + cut.late + blind.late
     figures = [
-        Figure("messages from after the revocation, and wrong codes", len(found.late) + len(cut.late), "", 1),
+        Figure("messages from after the revocation, and wrong codes", len(late), "", 1),
         Figure("revocations", found.rounds, ""),
         Figure("messages delivered before them", found.before, ""),
         Figure("p50 until a connection was closed", percentile(found.took_s, 50) * 1000, "ms"),
@@ -171,7 +173,7 @@ async def revoke(chosen: argparse.Namespace) -> Found:
         Figure("bus cut: revocations", cut.rounds, ""),
         Figure("bus cut: slowest until a connection was closed", max(cut.took_s), "s", 5.0),
     ]
-    wrong = [Violation("revoked", "came after the revocation", text) for text in found.late + cut.late]
+    wrong = [Violation("revoked", "came after the revocation", text) for text in late]
     codes = {f"closed with {code}": count for code, count in sorted((found.codes + cut.codes).items())}
     return Result("revoke", tuple(figures), {"seed": chosen.seed, **codes}), wrong
 
