@@ -21,6 +21,7 @@ from tests.support.population import SOCKETS_EACH
 # Users that publish over the socket; the others follow.
 SPEAKERS = 10
 CONVERGE_CEILING_S = 60.0
+COMING_PER_S = 200.0
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ class Storm:
         """
         loop = asyncio.get_running_loop()
         begun = loop.time()
-        following = [asyncio.create_task(follower.follow()) for follower in self.followers]
+        following = [asyncio.create_task(self._follow(number)) for number in range(len(self.followers))]
         hopping = asyncio.create_task(self._hop())
         try:
             await self.all_inside()
@@ -159,6 +160,11 @@ class Storm:
         )
         every_s = self.scale.publishers / self.scale.rate
         return Publisher(f"{prefix}-{self.seed}-{number}", way, self.rooms, chance, self.ledger, every_s)
+
+    async def _follow(self, number: int) -> None:
+        # The first coming is no part of what is looked at; nobody need wait for a welcome then.
+        await asyncio.sleep(number / COMING_PER_S)
+        await self.followers[number].follow()
 
     def _enough(self) -> bool:
         return self._over and self.ledger.acknowledged >= self.scale.publishes
