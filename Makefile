@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 SETUP := $(VENV)/.stamp-setup
 SOURCES := $(shell find frontend src/tidewire/web/locales -type f -not -path '*/node_modules/*' 2>/dev/null)
 
-.PHONY: demo test check lint bench setup browser assets lock format clean screenshots audit sbom repeat
+.PHONY: demo test check lint bench chaos setup browser assets lock format clean screenshots audit sbom repeat
 
 setup: $(SETUP) assets
 
@@ -43,6 +43,10 @@ check: lint test ## what CI runs
 
 bench: setup browser
 	$(BIN)/python -m bench
+
+# ARGUMENTS='storm --seed 7 --kills 20' for a part of it; nothing else should use the machine.
+chaos: setup ## everything breaks under load, for half an hour; exit code 1 if anything acknowledged was lost
+	$(BIN)/python -m bench.chaos $(ARGUMENTS)
 
 format: setup
 	$(BIN)/ruff format .

@@ -14,6 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 TESTS = (
+    "tests/chaos",
     "tests/hub",
     "tests/client/test_session_property.py",
     "tests/client/test_real_faults.py",

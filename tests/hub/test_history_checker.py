@@ -257,3 +257,19 @@ def test_a_told_gap_is_no_violation() -> None:
     """Who is told and comes back gets the rest."""
     log = [START, Message("e", 1, "m1"), Gapped("e", 2, 2), Entered("e", 3, True, 2)]
     assert check(OK, {"c": [*log, Message("e", 2, "m2"), Message("e", 3, "m3")]}) == []
+
+
+def test_what_was_lost_with_its_epoch_may_be_sent_again() -> None:
+    """The same message at a place of a new epoch that the client was told of is no double; unsaid, or twice, it is."""
+    sent_again = [OK[0], Published("m2", "ok", "f", 1)]
+    told = [
+        START,
+        Message("e", 1, "m1"),
+        Message("e", 2, "m2"),
+        Left(),
+        Entered("f", 0, False, 0),
+        Message("f", 1, "m2"),
+    ]
+    assert check(sent_again, {"c": told}) == []
+    twice = [*told, Message("f", 2, "m2")]
+    assert "doubled" in {violation.rule for violation in check(sent_again, {"c": twice})}

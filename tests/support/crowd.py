@@ -225,7 +225,7 @@ class Crowd:
         # On loopback a connect to a listening socket with room in its queue is done at once.
         sock.connect(("127.0.0.1", port))
         sock.setblocking(False)
-        sock.send(_request(port, path, headers))
+        sock.send(handshake(port, path, headers))
         guest = self._guests[sock.fileno()] = Guest(sock)
         self._poll.register(sock, select.EPOLLIN)
         return guest
@@ -239,7 +239,8 @@ def _settled(guest: Guest) -> bool:
     return guest.ended or guest.status not in (None, 101) or bool(guest.heard("connection", status="connected"))
 
 
-def _request(port: int, path: str, headers: Mapping[str, str]) -> bytes:
+def handshake(port: int, path: str, headers: Mapping[str, str]) -> bytes:
+    """Return the request of an upgrade."""
     lines = {
         "Host": f"127.0.0.1:{port}",
         "Upgrade": "websocket",

@@ -22,10 +22,11 @@ class FaultProxy:
         delay_s: Added to every chunk, both ways.
         cut_after: Bytes towards the client after which the connection is reset, once; None for never.
         accepted: Connections so far.
+        target: Port to which new connections are led.
     """
 
     def __init__(self, port: int) -> None:
-        self._target = port
+        self.target = port
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
@@ -95,7 +96,7 @@ class FaultProxy:
         upstream: asyncio.StreamWriter | None = None
         try:
             await self._open.wait()
-            back, upstream = await asyncio.open_connection("127.0.0.1", self._target)
+            back, upstream = await asyncio.open_connection("127.0.0.1", self.target)
             self._writers.add(upstream)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._pump(number, reader, upstream, cuts=False))
@@ -118,6 +119,8 @@ class FaultProxy:
             if self.delay_s:
                 await asyncio.sleep(self.delay_s)
             await self._open.wait()
+            if writer.transport.is_closing():
+                break  # uvloop would not take another write
             if cuts and self.cut_after is not None:
                 data, rest = data[: self.cut_after], data[self.cut_after :]
                 self.cut_after -= len(data)

@@ -166,6 +166,9 @@ class _Follower:
                 self._blame("recovered, but not all", f"{event.replayed} of {event.offset - self.position}")
             self.owed = event.replayed
         else:
+            if event.epoch != self.epoch:
+                # What was seen is no longer there, so that its publisher may have sent it again.
+                self.seen.clear()
             self.position = event.offset
             self.owed = 0
         self.epoch = event.epoch

@@ -64,7 +64,7 @@ class Population:
         async def run() -> str:
             database = Database(self.url)
             try:
-                accounts = _accounts(database, session_s)
+                accounts = accounts_of(database, session_s)
                 return (await accounts.log_in(f"user-{user}", PASSWORD, ip="127.0.0.1")).token
             finally:
                 await database.stop()
@@ -77,7 +77,7 @@ class Population:
         async def run() -> Any:
             database = Database(self.url)
             try:
-                return await work(_accounts(database))
+                return await work(accounts_of(database))
             finally:
                 await database.stop()
 
@@ -86,14 +86,15 @@ class Population:
 
 def populate(folder: Path, users: int, *, role: str = "user") -> Population:
     """Make the database in ``folder``, with users of one role."""
-    return asyncio.run(_populate(f"sqlite:///{folder / 'tidewire.db'}", users, role))
+    return asyncio.run(settle(f"sqlite:///{folder / 'tidewire.db'}", users, role))
 
 
-async def _populate(url: str, users: int, role: str) -> Population:
+async def settle(url: str, users: int, role: str) -> Population:
+    """Make the tables in the empty database at ``url``, with users of one role."""
     await migrate.upgrade(url)
     database = Database(url)
     try:
-        accounts = _accounts(database)
+        accounts = accounts_of(database)
         cookies = []
         for n in range(users):
             await accounts.create_user(f"user-{n}", PASSWORD, role)
@@ -106,7 +107,8 @@ async def _populate(url: str, users: int, role: str) -> Population:
         await database.stop()
 
 
-def _accounts(database: Database, session_s: float | None = None) -> Accounts:
+def accounts_of(database: Database, session_s: float | None = None) -> Accounts:
+    """Return the accounts of a database, with cheap passwords."""
     rules = SessionRules() if session_s is None else SessionRules(absolute_s=session_s)
     limits = LoginLimits(per_address=1_000_000)
     return Accounts(database, secret_key=SECRET, passwords=cheap_passwords(), rules=rules, limits=limits)

@@ -119,7 +119,7 @@ class BareClient:
         self._password = password
 
     async def command(self, *parts: bytes | str) -> bytes:
-        """Send one command on a fresh connection and return the first line of the answer."""
+        """Send one command on a fresh connection and return the answer: its first line, or a whole string."""
         reader, writer = await asyncio.open_connection(*self._where)
         try:
             async with asyncio.timeout(10):
@@ -128,7 +128,10 @@ class BareClient:
                     assert await reader.readline() == b"+OK\r\n"
                 writer.write(_encode(*parts))
                 await writer.drain()
-                return (await reader.readline()).rstrip(b"\r\n")
+                first = (await reader.readline()).rstrip(b"\r\n")
+                if first.startswith(b"$") and first != b"$-1":
+                    return (await reader.readexactly(int(first[1:]) + 2))[:-2]
+                return first
         finally:
             writer.close()
             await writer.wait_closed()

@@ -148,7 +148,7 @@ class HubSide:
         if links is not None:
             self._changes = AccountChanges(
                 bus,
-                review=self.review,
+                review=self._look_everybody_up,
                 user_changed=self._user_changed_elsewhere,
                 login_ended=self._login_ended_elsewhere,
             )
@@ -289,13 +289,19 @@ class HubSide:
         once anyway. How long it has not been known is in the metrics; why, the database's own state says.
         """
         try:
-            changes = await self._reviewer.review(self.hub.principals())
+            await self._look_everybody_up()
         except StoreError as exc:
-            self.reviews_failed += 1
             told = self._untold_reviews.admit(self._clock.monotonic())
             if told:
                 log.warning("login_review_failed", failed=told, code=exc.code, message=exc.message)
-            return
+
+    async def _look_everybody_up(self) -> None:
+        """Apply what has changed. Raises StoreError: after a break of the bus nothing may be sent on unconfirmed."""
+        try:
+            changes = await self._reviewer.review(self.hub.principals())
+        except StoreError:
+            self.reviews_failed += 1
+            raise
         self._reviewed_at = self._clock.monotonic()
         for change in changes:
             if change.principal is not None:
