@@ -12,15 +12,21 @@ import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-import msgspec
-
 from tidewire.accounts.credential import Credential
-from tidewire.accounts.grants import Address, resolve
+from tidewire.accounts.grants import FAMILIES, Address, resolve
 from tidewire.accounts.model import Principal, Role
 from tidewire.core import protocol
 from tidewire.core.clock import Clock
 from tidewire.core.protocol import Delivery, Member, Since
 from tidewire.hub.builtin import Builtin
+from tidewire.hub.census import (
+    ConnectionQuery,
+    ConnectionsHere,
+    RoomQuery,
+    RoomsHere,
+    list_connections,
+    list_rooms,
+)
 from tidewire.hub.command import Command, Commands
 from tidewire.hub.door import Authenticate, Door, Recheck
 from tidewire.hub.links import Links
@@ -31,27 +37,10 @@ from tidewire.hub.room import EVERYBODY, RoomRules
 from tidewire.hub.rooms import Published, RoomInfo
 from tidewire.hub.session import Peer, Session, Socket
 from tidewire.hub.switchboard import HubOptions, Switchboard
+from tidewire.hub.tally import HubStatistics, count
 
 # Closing and telling during a drain happens in steps; four a second keeps any second under the bar of R9.
 DRAIN_STEP_S = 0.25
-
-
-class HubStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """Counters since start, and what is now. ``shared``: of rooms that other nodes have as well."""
-
-    connections: int
-    users: int
-    rooms: int
-    opened: int
-    closed_by_code: dict[str, int]
-    published: int
-    delivered: int
-    outbox_bytes: int
-    outbox_peak_bytes: int
-    tasks: int
-    failures: dict[str, int]
-    shared: dict[str, int] = {}
-    presence: dict[str, int] = {}
 
 
 class Hub:
@@ -257,17 +246,27 @@ class Hub:
         if shared is not None and shared.covers(address):
             await shared.ready(address)
 
-    def publish_prefix(
-        self,
-        prefix: str,
-        body: bytes | Mapping[str, bytes],
-        *,
-        kind: str = "room_message",
-        delivery: Delivery | None = None,
-        key: str | None = None,
-    ) -> int:
-        """Send a message to every room with members whose name begins with ``prefix``; return the reach."""
-        return self._board.rooms.publish_prefix(prefix, body, kind=kind, delivery=delivery, key=key)
+    def publish_prefix(self, prefix: str, body: bytes, *, kind: str = "room_message", key: str | None = None) -> int:
+        """Send a message to every room of this node with members whose name begins with ``prefix``; return the reach.
+
+        Raises:
+            RuntimeError: Those rooms are shared with other nodes: that needs ``Everywhere.publish_prefix``.
+        """
+        if self.shares(prefix):
+            raise RuntimeError(f"{prefix} rooms are shared with other nodes; use Everywhere.publish_prefix()")
+        return self._board.rooms.publish_prefix(prefix, body, kind=kind, key=key)
+
+    def shares(self, prefix: str) -> bool:
+        """Whether rooms whose name begins with ``prefix`` (a family and a colon, or more) have a log for all nodes."""
+        family = next((name for name in FAMILIES if prefix.startswith(f"{name}:")), None)
+        if family is None:
+            raise ValueError(f"{prefix!r} begins with no family of rooms")
+        shared = self._board.shared
+        return shared is not None and shared.covers(Address(prefix, family, ""))
+
+    def occupied_rooms(self, prefix: str) -> dict[str, int]:
+        """Return the rooms that somebody is in, by prefix of their names, with how many connections are."""
+        return self._board.rooms.occupied(prefix)
 
     def send_to_connection(self, connection_id: str, encoded: bytes) -> int:
         """Send an encoded message to one connection; return how many (0 or 1) it reached."""
@@ -278,9 +277,13 @@ class Hub:
         """Send an encoded message to all connections of a user; return how many it reached."""
         return self._board.rooms.push_to(self._board.registry.of_user(user_id), [encoded])
 
-    def send_to_all(self, encoded: bytes, allowed: Callable[[Principal | None], bool]) -> int:
-        """Send an encoded message to every connection whose principal passes ``allowed``; return how many."""
-        chosen = [session for session in self._board.registry if allowed(session.principal)]
+    def send_to_holders(self, permission: str, encoded: bytes) -> int:
+        """Send to every connection whose user has a permission; "" stands for every connection, strangers too."""
+        chosen = [
+            session
+            for session in self._board.registry
+            if not permission or (session.principal is not None and session.principal.can(permission))
+        ]
         return self._board.rooms.push_to(chosen, [encoded])
 
     def occupied(self, room_id: str) -> bool:
@@ -353,6 +356,15 @@ class Hub:
         """Return every living connection."""
         return [self._board.describe(session) for session in self._board.registry]
 
+    def list_connections(self, query: ConnectionQuery) -> ConnectionsHere:
+        """Return this node's part of a page of connections."""
+        board, now, wall = self._board, self._clock.monotonic(), self._clock.time()
+        return list_connections(board.registry, query, board.describe, now=now, wall=wall)
+
+    def list_rooms(self, query: RoomQuery) -> RoomsHere:
+        """Return this node's part of a page of rooms."""
+        return list_rooms(self._board.rooms.info(), query)
+
     def connection(self, connection_id: str) -> ConnectionInfo | None:
         """Return one living connection."""
         session = self._board.registry.get(connection_id)
@@ -372,25 +384,7 @@ class Hub:
 
     def statistics(self) -> HubStatistics:
         """Return counters."""
-        board = self._board
-        return HubStatistics(
-            connections=len(board.registry),
-            users=board.registry.users(),
-            rooms=len(board.rooms),
-            opened=board.registry.opened,
-            closed_by_code={str(code or "none"): n for code, n in board.registry.closed_by_code.items()},
-            published=board.rooms.published,
-            delivered=board.rooms.outflow.delivered,
-            outbox_bytes=board.budget.held_bytes,
-            outbox_peak_bytes=board.budget.peak_bytes,
-            tasks=board.tasks,
-            shared=board.shared.statistics() if board.shared is not None else {},
-            presence=board.presence.statistics() if board.presence is not None else {},
-            failures={
-                **board.failures,
-                **({"flush": board.rooms.outflow.failed} if board.rooms.outflow.failed else {}),
-            },
-        )
+        return count(self._board)
 
     # ---- inside
 
