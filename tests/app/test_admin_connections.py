@@ -63,7 +63,7 @@ async def test_a_connection_is_listed_and_closed_from_another_node(tmp_path: Pat
             assert (room["room_id"], room["members"], room["present"], room["agreed"]) == ("app:desk", 2, 2, True)
             assert sorted((each["node"], each["members"]) for each in room["nodes"]) == [("one", 1), ("two", 1)]
             names = (await http.get("/api/v1/admin/nodes")).json()["nodes"]
-            assert sorted((each["name"], each["reach"]["room_log"]["circuit"]) for each in names) == [
+            assert sorted((each["node"], each["reach"]["room_log"]["circuit"]) for each in names) == [
                 ("one", "closed"), ("two", "closed"),
             ]  # fmt: skip
 

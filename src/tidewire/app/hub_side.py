@@ -224,13 +224,15 @@ class HubSide:
     def _log_status(self) -> LogStatus | None:
         return None if self._links is None else self._links.log.status()
 
-    def _log_figures(self) -> dict[str, int]:
+    def _log_figures(self) -> dict[str, float]:
         status = self._log_status()
         if status is None:
             return {}
         return {
             "up": int(status.state == "up"),
             **{f"circuit_{name}": int(status.circuit == name) for name in ("closed", "open", "half_open")},
+            "since_timestamp_seconds": status.since,
+            **({} if status.rtt_ms is None else {"round_trip_seconds": status.rtt_ms / 1000}),
             "durable": int(status.durable),
             "calls": status.calls,
             "refused": status.refused,

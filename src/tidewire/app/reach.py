@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from tidewire.bus.base import Bus, Watch
 from tidewire.bus.room_log import RoomLog
-from tidewire.hub.nodes import Reach
+from tidewire.hub.node_info import Reach
 
 
 class ReachWatch:

@@ -26,7 +26,8 @@ from tidewire.hub.census import (
     sort_value,
     whole_row,
 )
-from tidewire.hub.nodes import Nodes, Reply, Silent
+from tidewire.hub.node_info import Silent
+from tidewire.hub.nodes import Nodes, Reply
 from tidewire.hub.registry import ConnectionInfo
 from tidewire.hub.rooms import Published, RoomInfo
 

@@ -22,6 +22,7 @@ from tidewire.bus.base import Bus, BusStatus, Subscription, Watch
 from tidewire.core.clock import Clock
 from tidewire.core.errors import BusError
 from tidewire.core.watched_loop import WatchedLoop
+from tidewire.hub.node_info import NodeInfo, NodeShown, Reach, Silent
 
 CHANNEL = "tidewire:nodes"
 BEAT_EVERY_S = 2.0
@@ -33,57 +34,6 @@ GONE_AFTER_S = 60.0
 ANSWER_WITHIN_S = 2.0
 
 Handler = Callable[[bytes], bytes]
-
-
-class Reach(msgspec.Struct, frozen=True, kw_only=True):
-    """How a node reaches one thing that all nodes share.
-
-    Attributes:
-        state: ``up``, ``degraded`` or ``down``; ``reason`` is empty when up.
-        circuit: ``closed``, ``open`` or ``half_open``; None where there is none.
-        since: When the state began, Unix seconds.
-        last_error, last_error_at: The newest reason for not being up since the start, and when it began.
-        rtt_ms: Last round trip, milliseconds.
-    """
-
-    kind: str
-    state: str
-    since: float
-    reason: str = ""
-    circuit: str | None = None
-    last_error: str = ""
-    last_error_at: float | None = None
-    rtt_ms: float | None = None
-
-
-class NodeInfo(msgspec.Struct, frozen=True, tag="beat", tag_field="type"):
-    """A node that lives. ``node`` is one life of it, ``name`` what the operator called it.
-
-    Attributes:
-        started_at: Unix seconds; tells lives of one name apart for people.
-        reach: How it reaches the bus and the room log.
-    """
-
-    node: str
-    name: str
-    connections: int
-    leaving: bool = False
-    started_at: float = 0.0
-    reach: dict[str, Reach] = {}
-
-
-class Silent(msgspec.Struct, frozen=True, kw_only=True):
-    """A node without whose answer an answer is not complete.
-
-    Attributes:
-        why: ``no_answer`` in time, ``overdue`` (not heard of for a while), ``other_version`` (did not understand).
-        heard_s_ago: When it last said that it lives.
-    """
-
-    node: str
-    instance: str
-    why: Literal["no_answer", "overdue", "other_version"]
-    heard_s_ago: float
 
 
 class _Ask(msgspec.Struct, frozen=True, tag="ask", tag_field="type"):
@@ -213,6 +163,24 @@ class Nodes:
     def overdue(self) -> list[Silent]:
         """Return the nodes that were here a minute ago, have not said goodbye, and are not heard any more."""
         return [self._silent(info.node, "overdue") for at, info in self._known() if self._overdue(at)]
+
+    def shown(self) -> list[NodeShown]:
+        """Return every node that lives or is overdue, this one first."""
+        mono, wall = self._clock.monotonic(), self._clock.time()
+        heard = [(mono, self._self(), False), *((at, info, self._overdue(at)) for at, info in self._known())]
+        return [
+            NodeShown(
+                node=info.name,
+                instance=info.node,
+                this=info.node == self.node,
+                connections=info.connections,
+                started_at=info.started_at,
+                heard_at=wall - (mono - at),
+                overdue=overdue,
+                reach=info.reach,
+            )
+            for at, info, overdue in heard
+        ]
 
     async def ask(
         self, what: str, payload: bytes = b"", *, enough: Callable[[bytes], bool] = lambda _: False

@@ -19,7 +19,8 @@ from tidewire.accounts.model import Principal, Role
 from tidewire.core.errors import InvalidRequest, NotFound, TidewireError, Unavailable
 from tidewire.hub.census import PAGE_MAX, ConnectionQuery, ConnectionRow, RoomQuery, SortKey
 from tidewire.hub.everywhere import ConnectionPage, Everywhere, Found, NodeFigures, RoomPage, RoomRow
-from tidewire.hub.nodes import NodeInfo, Nodes, Silent
+from tidewire.hub.node_info import NodeShown, Silent
+from tidewire.hub.nodes import Nodes
 
 PERMISSION = "users:manage"
 _WILL_NOT_GUESS = "Tidewire will not guess what was meant; nothing was done."
@@ -70,8 +71,7 @@ class RoomsAnswer(msgspec.Struct, frozen=True, kw_only=True):
 class NodesAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """The nodes that this one knows, itself first, and how each reaches the broker."""
 
-    nodes: list[NodeInfo]
-    overdue: list[Silent]
+    nodes: list[NodeShown]
 
 
 class DisconnectBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -148,7 +148,7 @@ def connection_router(everywhere: Everywhere, nodes: Nodes, audit: Audit) -> API
 
     @router.get("/nodes", summary="The nodes, and how each reaches the broker")
     async def list_nodes(_: _Admin) -> Response:
-        return _json(NodesAnswer(nodes=nodes.living(), overdue=nodes.overdue()))
+        return _json(NodesAnswer(nodes=nodes.shown()))
 
     return router
 

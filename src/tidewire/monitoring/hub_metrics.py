@@ -43,7 +43,7 @@ class HubCollector(Collector):
         statistics: Callable[[], HubStatistics],
         refused: Callable[[], Mapping[int, int]],
         counters: Mapping[str, Callable[[], float]],
-        groups: Mapping[str, Callable[[], Mapping[str, int]]],
+        groups: Mapping[str, Callable[[], Mapping[str, float]]],
     ) -> None:
         self._statistics = statistics
         self._refused = refused
