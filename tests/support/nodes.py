@@ -16,6 +16,7 @@ from tidewire.accounts.credential import Credential
 from tidewire.bus.redis import RedisBus
 from tidewire.bus.redis_log import RedisRoomLog
 from tidewire.bus.redis_members import RedisMembers
+from tidewire.bus.redis_slots import RedisSlots
 from tidewire.bus.wire import BrokerLimits
 from tidewire.core.clock import Clock, SystemClock
 from tidewire.hub.hub import Hub
@@ -159,7 +160,7 @@ def make_node(url: str, name: str, *, clock: Clock | None = None, members_s: flo
         authenticate=doorman,
         rules=RULES,
         options=options,
-        links=Links(bus, log, RedisMembers(log.commands, life_s=members_s), name),
+        links=Links(bus, log, RedisMembers(log.commands, life_s=members_s), name, RedisSlots(log.commands)),
         **more,
     )
     return Node(name, bus, log, hub, doorman)

@@ -128,8 +128,16 @@ class HubSide:
             closed=self.log.closed,
         )
         self.reach = ReachWatch(bus, links.log if links is not None else None)
-        self.nodes = Nodes(bus, clock, settings.node_name, count=self.hub.connection_count, reach=self.reach.now)
+        self.nodes = Nodes(
+            bus,
+            clock,
+            settings.node_name,
+            count=self.hub.connection_count,
+            reach=self.reach.now,
+            instance=None if links is None else links.instance,
+        )
         self.everywhere = Everywhere(self.nodes, self.hub)
+        self.hub.confirm_limit(self.everywhere.connections_elsewhere)
         policy = Policy(
             origin_allowed=origin_allowed, cookie_name=SESSION_COOKIE, trusted_proxies=settings.trusted_proxies
         )
@@ -193,6 +201,7 @@ class HubSide:
                 "nodes": self.nodes.statistics,
                 "room_log": self._log_figures,
                 "shared_rooms": lambda: self.hub.statistics().shared,
+                "user_limit": lambda: self.hub.statistics().limit,
                 "shared_presence": lambda: self.hub.statistics().presence,
                 **({"account_changes": self._changes.statistics} if self._changes is not None else {}),
             },

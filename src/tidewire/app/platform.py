@@ -24,6 +24,7 @@ from tidewire.bus.redis import RedisBus
 from tidewire.bus.redis_lease import RedisLease
 from tidewire.bus.redis_log import RedisRoomLog
 from tidewire.bus.redis_members import RedisMembers
+from tidewire.bus.redis_slots import RedisSlots
 from tidewire.core.clock import SystemClock
 from tidewire.core.feed_status import FEED_STATUS_CHANNEL
 from tidewire.core.loop_watch import LoopWatch
@@ -175,4 +176,4 @@ def _links(settings: Settings, bus: Bus, clock: SystemClock) -> Links | None:
     if settings.redis_url is None:
         return None  # rooms of a single process remember by themselves
     log = RedisRoomLog(settings.redis_url, clock, random.Random())  # noqa: S311
-    return Links(bus, log, RedisMembers(log.commands), settings.node_name)
+    return Links(bus, log, RedisMembers(log.commands), settings.node_name, RedisSlots(log.commands))

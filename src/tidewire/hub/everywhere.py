@@ -65,6 +65,10 @@ class Local(Protocol):
         """Send to every connection whose user has a permission ("": to every connection)."""
         ...
 
+    def user_connections(self, user_id: int) -> int:
+        """Return how many connections a user has here or is about to have."""
+        ...
+
     def occupied_rooms(self, prefix: str) -> dict[str, int]:
         """Return the rooms that somebody is in, by prefix of their names, with how many connections are."""
         ...
@@ -221,6 +225,7 @@ class Everywhere:
                 _ToPrefix,
                 lambda to: local.publish_prefix(to.prefix, to.body, kind=to.kind, key=to.key),
             ),
+            "user_connections": _handler(int, local.user_connections),
             "occupied": _handler(str, local.occupied_rooms),
         }
 
@@ -281,6 +286,11 @@ class Everywhere:
                 kick = _read(reply, Kick)
                 return Found(_placed(kick.connection, reply), kick.was_closing, [], "")
         return Found(None, False, replies.silent, replies.cut_off)
+
+    async def connections_elsewhere(self, user_id: int) -> int:
+        """Return how many connections a user has on other nodes; one that does not answer has none that count."""
+        replies = await self._nodes.ask("user_connections", _encode(user_id))
+        return sum(_read(reply, int) for reply in replies.answers if reply.instance != self._nodes.node)
 
     async def send_to_user(self, user_id: int, encoded: bytes) -> Sent:
         """Send an encoded message to all connections of a user, wherever they are."""

@@ -18,15 +18,8 @@ from tidewire.accounts.model import Principal, Role
 from tidewire.core import protocol
 from tidewire.core.clock import Clock
 from tidewire.core.protocol import Delivery, Member, Since
+from tidewire.hub import census
 from tidewire.hub.builtin import Builtin
-from tidewire.hub.census import (
-    ConnectionQuery,
-    ConnectionsHere,
-    RoomQuery,
-    RoomsHere,
-    list_connections,
-    list_rooms,
-)
 from tidewire.hub.command import Command, Commands
 from tidewire.hub.door import Authenticate, Door, Recheck
 from tidewire.hub.links import Links
@@ -38,6 +31,7 @@ from tidewire.hub.rooms import Published, RoomInfo
 from tidewire.hub.session import Peer, Session, Socket
 from tidewire.hub.switchboard import HubOptions, Switchboard
 from tidewire.hub.tally import HubStatistics, count
+from tidewire.hub.user_limit import Elsewhere
 
 # Closing and telling during a drain happens in steps; four a second keeps any second under the bar of R9.
 DRAIN_STEP_S = 0.25
@@ -311,6 +305,14 @@ class Hub:
         if self._board.shared is not None:
             self._board.shared.before_catch_up = confirm
 
+    def confirm_limit(self, elsewhere: Elsewhere) -> None:
+        """Ask ``elsewhere`` how many connections a user has on other nodes, before one is refused for too many."""
+        self._board.limit.elsewhere = elsewhere
+
+    def user_connections(self, user_id: int) -> int:
+        """Return how many connections a user has here or is about to have."""
+        return self._board.limit.count(user_id)
+
     def change_user(self, user_id: int, role: Role, permissions: frozenset[str]) -> int:
         """Apply a user's new role and permissions to all their connections at once; return how many."""
         return self.revise_user(user_id, lambda principal: replace(principal, role=role, permissions=permissions))
@@ -356,14 +358,14 @@ class Hub:
         """Return every living connection."""
         return [self._board.describe(session) for session in self._board.registry]
 
-    def list_connections(self, query: ConnectionQuery) -> ConnectionsHere:
+    def list_connections(self, query: census.ConnectionQuery) -> census.ConnectionsHere:
         """Return this node's part of a page of connections."""
         board, now, wall = self._board, self._clock.monotonic(), self._clock.time()
-        return list_connections(board.registry, query, board.describe, now=now, wall=wall)
+        return census.list_connections(board.registry, query, board.describe, now=now, wall=wall)
 
-    def list_rooms(self, query: RoomQuery) -> RoomsHere:
+    def list_rooms(self, query: census.RoomQuery) -> census.RoomsHere:
         """Return this node's part of a page of rooms."""
-        return list_rooms(self._board.rooms.info(), query)
+        return census.list_rooms(self._board.rooms.info(), query)
 
     def connection(self, connection_id: str) -> ConnectionInfo | None:
         """Return one living connection."""

@@ -104,6 +104,7 @@ class Nodes:
         name: What the operator calls this node.
         count: How many connections this node has.
         reach: How it reaches what nodes share.
+        instance: What no other life of this or any other node is called.
 
     Attributes:
         handlers: Question -> what this node answers; set before ``start``. A handler does not wait, and raises
@@ -118,10 +119,11 @@ class Nodes:
         *,
         count: Callable[[], int],
         reach: Callable[[], Mapping[str, Reach]] = dict,
+        instance: str | None = None,
         answer_within_s: float = ANSWER_WITHIN_S,
     ) -> None:
         self.name = name
-        self.node = f"{name}:{secrets.token_hex(4)}"
+        self.node = instance or f"{name}:{secrets.token_hex(4)}"
         self.handlers: dict[str, Handler] = {}
         self._bus = bus
         self._clock = clock

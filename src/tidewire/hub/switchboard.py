@@ -33,6 +33,7 @@ from tidewire.hub.session import Peer, Session, Socket
 from tidewire.hub.shared_presence import SharedPresence
 from tidewire.hub.shared_rooms import SharedRooms
 from tidewire.hub.timetable import Timetable
+from tidewire.hub.user_limit import UserLimit
 
 _log = structlog.get_logger(__name__)
 
@@ -100,6 +101,15 @@ class Switchboard:
             epoch=f"e-{secrets.token_hex(4)}",
             close_slow=self._close_slow,
         )
+        self.limit = UserLimit(
+            options.connections_per_user,
+            self.registry.open_of_user,
+            self.registry.user_ids,
+            links.slots if links is not None else None,
+            clock,
+            links.instance if links is not None else "",
+            self.spawn,
+        )
         self.shared: SharedRooms | None = None
         self.presence: SharedPresence | None = None
         if links is not None:
@@ -119,10 +129,10 @@ class Switchboard:
         self.shared.on_health = self._tell_health
         if links.members is not None:
             # Another life of this node must not be taken for this one.
-            name = f"{links.node}:{secrets.token_hex(4)}"
             self.presence = self.shared.presence = SharedPresence(
-                self.rooms.attendance, links.members, links.bus, self.clock, self.spawn, name
+                self.rooms.attendance, links.members, links.bus, self.clock, self.spawn, links.instance
             )
+        links.log.on_connect(self.limit.rewrite)
 
     # ---- running
 
@@ -208,6 +218,8 @@ class Switchboard:
             return False
         self._leave_all(session)
         self.remind(session)
+        if session.principal is not None:
+            self.limit.changed(session.principal.user_id)
         return True
 
     def slow(self, session: Session) -> None:
@@ -223,6 +235,8 @@ class Switchboard:
         self._timetable.discard(session)
         info = describe(session, now=now, wall=wall, closed_at=wall)
         self.registry.remove(session, info)
+        if session.principal is not None:
+            self.limit.changed(session.principal.user_id)
         self._farewells.note(session.close_code, connection_id=session.connection_id, now=now)
         if self._closed is not None:
             self._closed(info)
@@ -241,6 +255,7 @@ class Switchboard:
         self.rooms.attendance.tick(now)
         if self.shared is not None:
             self.shared.tick(now)
+        self.limit.tick(now)
         if self.presence is not None:
             self.presence.tick(now)
         if now >= self._next_sweep:

@@ -23,6 +23,7 @@ class HubStatistics(msgspec.Struct, frozen=True, kw_only=True):
     failures: dict[str, int]
     shared: dict[str, int] = {}
     presence: dict[str, int] = {}
+    limit: dict[str, int] = {}
 
 
 def count(board: Switchboard) -> HubStatistics:
@@ -40,6 +41,7 @@ def count(board: Switchboard) -> HubStatistics:
         tasks=board.tasks,
         shared=board.shared.statistics() if board.shared is not None else {},
         presence=board.presence.statistics() if board.presence is not None else {},
+        limit=board.limit.statistics(),
         failures={
             **board.failures,
             **({"flush": board.rooms.outflow.failed} if board.rooms.outflow.failed else {}),
