@@ -19,6 +19,7 @@ from tests.support.served import settings as environment_of
 from tests.support.valkey import ValkeyProcess, valkey
 from tests.support.waiting import until
 from tests.support.ws_client import upgraded
+from tidewire.core.protocol import data_body
 
 __all__ = ["valkey"]
 LIST = "/api/v1/admin/connections"
@@ -114,6 +115,27 @@ async def test_a_frozen_node_is_named_and_its_connection_not_called_closed(
                 assert again.status_code in (200, 404)
                 assert await bob.close_code() == 4503
         assert [line["outcome"] for line in await trail(one)][:2] == ["requested", "unknown"]
+
+
+async def test_one_message_to_many_rooms_of_all_nodes(tmp_path: Path, valkey: ValkeyProcess) -> None:
+    """By prefix: each shared room once, with its place, on whichever node its members are; rooms of ticks by each."""
+    async with asyncio.timeout(60), both(tmp_path, valkey.url) as (one, two):
+        await until(lambda: one.side.nodes.statistics()["living"] == 2)
+        async with two.raw("bob") as bob, one.raw("mod") as mod:
+            for client, room in ((bob, "app:x1"), (mod, "app:x2"), (bob, "market:AAPL"), (mod, "market:MSFT")):
+                client.say("subscribe", id=1, room_id=room)
+                await client.expect("reply", id=1, ok=True)
+            sent = await one.side.everywhere.publish_prefix("app:x", data_body(b'"all"'), kind="room_message")
+            assert (sent.reached, sent.silent, sent.cut_off) == (2, [], "")
+            for client, room in ((bob, "app:x1"), (mod, "app:x2")):
+                message = await client.expect("room_message")
+                assert (message["room_id"], message["offset"], message["data"]) == (room, 1, "all")
+            with pytest.raises(RuntimeError, match="shared"):
+                one.side.hub.publish_prefix("app:x", data_body(b"1"))
+            sent = await one.side.everywhere.publish_prefix("market:", data_body(b'"halt"'), kind="notice", key="halt")
+            assert sent.reached == 2
+            for client, room in ((bob, "market:AAPL"), (mod, "market:MSFT")):
+                assert (await client.expect("notice"))["room_id"] == room
 
 
 async def answered(http: httpx2.AsyncClient, **wanted: object) -> None:

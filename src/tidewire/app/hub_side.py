@@ -137,7 +137,7 @@ class HubSide:
             instance=None if links is None else links.instance,
         )
         self.everywhere = Everywhere(self.nodes, self.hub)
-        self.hub.confirm_limit(self.everywhere.connections_elsewhere)
+        self.hub.know_nodes(self.everywhere.connections_elsewhere, self.nodes.known)
         policy = Policy(
             origin_allowed=origin_allowed, cookie_name=SESSION_COOKIE, trusted_proxies=settings.trusted_proxies
         )

@@ -9,7 +9,7 @@ Source: contract.md section 5.
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from tidewire.accounts.credential import Credential
@@ -252,10 +252,7 @@ class Hub:
 
     def shares(self, prefix: str) -> bool:
         """Whether rooms whose name begins with ``prefix`` (a family and a colon, or more) have a log for all nodes."""
-        family = next((name for name in FAMILIES if prefix.startswith(f"{name}:")), None)
-        if family is None:
-            raise ValueError(f"{prefix!r} begins with no family of rooms")
-        shared = self._board.shared
+        family, shared = next(name for name in FAMILIES if prefix.startswith(f"{name}:")), self._board.shared
         return shared is not None and shared.covers(Address(prefix, family, ""))
 
     def occupied_rooms(self, prefix: str) -> dict[str, int]:
@@ -305,9 +302,11 @@ class Hub:
         if self._board.shared is not None:
             self._board.shared.before_catch_up = confirm
 
-    def confirm_limit(self, elsewhere: Elsewhere) -> None:
-        """Ask ``elsewhere`` how many connections a user has on other nodes, before one is refused for too many."""
+    def know_nodes(self, elsewhere: Elsewhere, known: Callable[[], tuple[Collection[str], list[str]]]) -> None:
+        """Ask ``elsewhere`` of a user's connections on other nodes, ``known`` which nodes live or are silent."""
         self._board.limit.elsewhere = elsewhere
+        if self._board.counts is not None:
+            self._board.counts.known = known
 
     def user_connections(self, user_id: int) -> int:
         """Return how many connections a user has here or is about to have."""

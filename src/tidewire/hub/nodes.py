@@ -166,6 +166,17 @@ class Nodes:
         """Return the nodes that were here a minute ago, have not said goodbye, and are not heard any more."""
         return [self._silent(info.node, "overdue") for at, info in self._known() if self._overdue(at)]
 
+    def known(self) -> tuple[set[str], list[str]]:
+        """Return the instances that live, this one too, and the names of nodes that are not heard."""
+        silent_since, living, silent = self._clock.monotonic() - SILENT_AFTER_S, {self.node}, list[str]()
+        deaf = self._bus.status().state == "down"
+        for at, info in self._known():
+            if at < silent_since and not deaf:
+                silent.append(info.name)
+            else:
+                living.add(info.node)
+        return living, sorted(silent)
+
     def shown(self) -> list[NodeShown]:
         """Return every node that lives or is overdue, this one first."""
         mono, wall = self._clock.monotonic(), self._clock.time()

@@ -42,12 +42,18 @@ class RoomInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Published(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a publish: ``reached`` is how many connections are in the room."""
+    """What became of a publish.
+
+    Attributes:
+        reached: How many connections are in the room, on all nodes, as each last said.
+        not_counted: Names of nodes that may have more; absent if there are none.
+    """
 
     room_id: str
     reached: int
     epoch: str | None = None
     offset: int | None = None
+    not_counted: list[str] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Rooms:

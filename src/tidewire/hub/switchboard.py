@@ -28,6 +28,7 @@ from tidewire.hub.outbox import HARD_BYTES, Budget, Outbox, Outcome
 from tidewire.hub.outflow import Scheduler
 from tidewire.hub.registry import ConnectionInfo, Registry, describe
 from tidewire.hub.room import RoomRules
+from tidewire.hub.room_counts import RoomCounts
 from tidewire.hub.rooms import Rooms
 from tidewire.hub.session import Peer, Session, Socket
 from tidewire.hub.shared_presence import SharedPresence
@@ -112,6 +113,7 @@ class Switchboard:
         )
         self.shared: SharedRooms | None = None
         self.presence: SharedPresence | None = None
+        self.counts: RoomCounts | None = None
         if links is not None:
             self._link(links)
         self.failures: Counter[str] = Counter()
@@ -133,6 +135,7 @@ class Switchboard:
                 self.rooms.attendance, links.members, links.bus, self.clock, self.spawn, links.instance
             )
         links.log.on_connect(self.limit.rewrite)
+        self.counts = self.shared.counts = RoomCounts(links.bus, links.instance, self.shared.occupied)
 
     # ---- running
 
@@ -143,12 +146,16 @@ class Switchboard:
         self._next_sweep = self.clock.monotonic() + SWEEP_S
         if self.shared is not None:
             self.shared.start()
+        if self.counts is not None:
+            self.counts.start()
         self._keeper = background(self._keep_time(), "hub-time")
 
     async def stop(self) -> None:
         """Cut every connection, cancel what runs, wait for it. Idempotent."""
         for session in self.registry:
             session.socket.abort()
+        if self.counts is not None:
+            self.counts.stop()
         if self.shared is not None:
             self.shared.stop()
         running = [*self._tasks, *([self._keeper] if self._keeper is not None else [])]
@@ -255,6 +262,8 @@ class Switchboard:
         self.rooms.attendance.tick(now)
         if self.shared is not None:
             self.shared.tick(now)
+        if self.counts is not None:
+            self.counts.tick()
         self.limit.tick(now)
         if self.presence is not None:
             self.presence.tick(now)
