@@ -59,12 +59,18 @@ async def told(server: ValkeyProcess, count: int) -> None:
         await asyncio.sleep(0.02)
 
 
+async def written(*sites: Served) -> None:
+    """Return when nothing waits to be written, so that what is written next has a cause of its own."""
+    await until(lambda: not any(site.side.hub.statistics().limit["unwritten"] for site in sites))
+
+
 async def test_ten_over_both_nodes_and_no_more(tmp_path: Path, valkey: ValkeyProcess, tabs: Tabs) -> None:
     """Six here and four there: the next is closed with 4504 on either; when one has gone, one may come, on any node."""
     async with asyncio.timeout(60), both(tmp_path, valkey.url) as (one, two):
         for site in (one, two, one, two, one, two, one, two, one, one):
             assert await tabs.connect(site) is None
         assert [await tabs.connect(site) for site in (one, two)] == [4504, 4504]
+        await written(one, two)
         await told(valkey, LIMIT)
         tabs.open.pop().writer.close()
         await told(valkey, LIMIT - 1)
@@ -97,6 +103,7 @@ async def test_a_broker_that_forgot_is_told_again(tmp_path: Path, valkey: Valkey
     async with asyncio.timeout(90), both(tmp_path, valkey.url) as (one, two):
         for site in (one, two) * 5:
             assert await tabs.connect(site) is None
+        await written(one, two)
         valkey.kill()
         for tab in tabs.open:
             await tab.expect("connection", status="degraded")
