@@ -262,50 +262,6 @@ def requests() -> Recorder:
     return recorder
 
 
-def publish_again() -> Recorder:
-    """A publish with an op_id is sent again after a cut, before what waited; no volatile one, none after 4 minutes."""
-    recorder = Recorder()
-    publish = {"type": "publish", "room_id": "app:a", "data": 1}
-    hub = connected(recorder)
-    for op, more in ((1, {"op_id": "a"}), (2, {}), (3, {"op_id": "c", "volatile": True}), (4, {"op_id": "d"})):
-        assert kinds(recorder.call("request", op, {**publish, **more})) == ["Send"]
-
-    def cut() -> list[ev.Action]:
-        hub.cut()
-        return recorder.call("lost", 1006, "")
-
-    def back() -> list[ev.Action]:
-        recorder.now_ms += 30_000
-        recorder.call("tick")
-        return greet(recorder, hub)
-
-    assert [action.op for action in cut() if isinstance(action, ev.Settle)] == [2, 3]
-    recorder.call("request", 5, {**publish, "op_id": "e"})
-    recorder.call("cancel", 4)
-    again = [message for message in sent(back()) if message["type"] == "publish"]
-    assert [message["op_id"] for message in again] == ["a", "e"]
-    wire = hub.wire
-    assert wire is not None
-    data = {"room_id": "app:a", "epoch": "e1", "offset": 1, "reached": 0}
-    wire.say({"type": "reply", "id": again[1]["id"], "ok": True, "data": data})
-    assert [action.op for action in say(recorder, hub) if isinstance(action, ev.Settle)] == [5]
-    for _ in range(6):
-        assert [action for action in cut() if isinstance(action, ev.Settle)] == []
-        assert [message["op_id"] for message in sent(back())] == ["a"]
-    cut()
-    late = [action for action in back() if isinstance(action, ev.Settle)]
-    assert [(action.op, action.error and action.error.code) for action in late] == [(1, "outcome_unknown")]
-    recorder.call("request", 6, {**publish, "op_id": "f"})
-    cut()
-    recorder.call("request", 7, {**publish, "op_id": "g"})
-    ends = [action for action in recorder.call("stop") if isinstance(action, ev.Settle)]
-    assert [(action.op, action.error and action.error.code) for action in ends] == [
-        (6, "outcome_unknown"),
-        (7, "client_closed"),
-    ]
-    return recorder
-
-
 def life() -> Recorder:
     """Start once, stop once; nothing answers afterwards."""
     recorder = Recorder()
@@ -331,6 +287,5 @@ SCENARIOS: tuple[Callable[[], Recorder], ...] = (
     token_refused,
     no_new_token,
     requests,
-    publish_again,
     life,
 )

@@ -21,11 +21,11 @@ def connected(recorder: Recorder, *, batch: bool = True, **more: Any) -> ModelHu
     return hub
 
 
-def greet(recorder: Recorder, hub: ModelHub, *, batch: bool = True, **more: Any) -> list[ev.Action]:
-    """Open a socket and say ``connected``; return what the client does then."""
+def greet(recorder: Recorder, hub: ModelHub, *, batch: bool = True, **more: Any) -> None:
+    """Open a socket and say ``connected``."""
     recorder.call("opened", BATCH if batch else PLAIN)
     hub.greet(hub.connect(batch=batch, greet=False), **more)
-    return say(recorder, hub)
+    say(recorder, hub)
 
 
 def say(recorder: Recorder, hub: ModelHub) -> list[ev.Action]:

@@ -38,10 +38,6 @@ export class Carrier {
     return this.options.host.now();
   }
 
-  random(): number {
-    return this.options.host.random();
-  }
-
   /** Carries out actions in order, also those that come up meanwhile. */
   act(actions: readonly Action[]): void {
     this.todo.push(...actions);

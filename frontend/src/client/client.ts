@@ -127,8 +127,6 @@ export class Client {
   private readonly rooms = new Map<string, Room>();
   private readonly answers = new Map<number, Waiting>();
   private lastOp = 0;
-  /** What this client's publishes are called, before their number; nobody else calls theirs so. */
-  private opName = "";
   private current: Link = { state: "waiting", retryInMs: 0, code: null, reason: null };
 
   /** `url`: `ws://` or `wss://` address of the hub. Nothing happens before `start`. */
@@ -178,18 +176,11 @@ export class Client {
   }
 
   /**
-   * Sends `data` to a room; waits for the connection if there is none. If the connection breaks before the answer, it is
-   * sent again on the next one under the same `opId` (made up if none is given), so that it is published once; a volatile
-   * one is not. Rejects with a ClientError: `kind` says whether the server refused it, it never left (safe to repeat), or
-   * its outcome is unknown.
+   * Sends `data` to a room; waits for the connection if there is none. Rejects with a ClientError: `kind` says whether
+   * the server refused it, it never left (safe to repeat), or its outcome is unknown.
    */
-  async publish(
-    roomId: string,
-    data: Json,
-    options: { readonly volatile?: boolean; readonly opId?: string } = {},
-  ): Promise<Published> {
-    const more = options.volatile ? { volatile: true } : { op_id: options.opId ?? this.newOpId() };
-    const message = { type: "publish", room_id: roomId, data, ...more };
+  async publish(roomId: string, data: Json, options: { readonly volatile?: boolean } = {}): Promise<Published> {
+    const message = { type: "publish", room_id: roomId, data, ...(options.volatile ? { volatile: true } : {}) };
     return (await this.request(message)) as unknown as Published;
   }
 
@@ -200,12 +191,6 @@ export class Client {
       this.answers.set(op, { resolve, reject });
       this.carrier.act(this.carrier.session.request(op, message, this.carrier.now()));
     });
-  }
-
-  private newOpId(): string {
-    const part = (): string => Math.floor(this.carrier.random() * 2 ** 52).toString(36);
-    this.opName ||= `${part()}${part()}`;
-    return `${this.opName}-${this.lastOp + 1}`;
   }
 
   private hear(action: Action): void {

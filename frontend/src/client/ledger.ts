@@ -1,9 +1,8 @@
 /**
  * Requests on their way: waiting to be sent, sent and unanswered; and how fast may be sent. Pure.
  * It must not know rooms or sockets. Overflow policy of the queue: `refuse_newest` - a request that finds the queue full
- * fails at once with `queue_full`; nothing that was accepted is ever dropped silently. A publish with an `op_id` that was
- * sent and not answered before the connection broke is sent again, first: the server knows it by that name. Any other
- * request in doubt fails with `outcome_unknown` and is never sent again: a second time cannot be told from the first.
+ * fails at once with `queue_full`; nothing that was accepted is ever dropped silently. A request that was sent and not
+ * answered fails with `outcome_unknown` and is never sent again: the protocol cannot tell a second time from the first.
  */
 import type { Action, Failure, Fields, Json } from "./event.ts";
 import { local } from "./failure.ts";
@@ -14,8 +13,6 @@ import type { Limits } from "./wire.ts";
 const MAX_IN_FLIGHT = 16;
 /** The server answers from memory or with one database write; past this it will not. */
 const ANSWER_TIMEOUT_MS = 30_000;
-/** The server remembers an `op_id` for five minutes; past this a second time might be a second message. */
-const REPEAT_FOR_MS = 240_000;
 /** What a message grows by when it gets its id. */
 const ID_BYTES = 40;
 
@@ -51,18 +48,12 @@ export class Pacer {
   }
 }
 
-/** A message, and when it was sent first. */
-interface Request {
-  readonly message: Fields;
-  firstMs: number | null;
-}
-
 export class Ledger {
   messageBytes = 65_536;
   refused = 0;
   private readonly maxQueue: number;
-  private queue = new Map<number, Request>();
-  private readonly sent = new Map<number, { op: number; atMs: number; request: Request }>();
+  private readonly queue = new Map<number, Fields>();
+  private readonly sent = new Map<number, { op: number; atMs: number }>();
 
   constructor(maxQueue: number) {
     this.maxQueue = maxQueue;
@@ -75,17 +66,13 @@ export class Ledger {
       this.refused++;
       return settle(op, local(code));
     }
-    this.queue.set(op, { message, firstMs: null });
+    this.queue.set(op, message);
     return null;
   }
 
   /** Forgets a request; false if it was sent already. */
   cancel(op: number): boolean {
-    const waiting = this.queue.get(op);
-    if (waiting !== undefined) {
-      this.queue.delete(op);
-      return waiting.firstMs === null;
-    }
+    if (this.queue.delete(op)) return true;
     for (const [id, entry] of this.sent) if (entry.op === op) this.sent.delete(id);
     return false;
   }
@@ -99,11 +86,10 @@ export class Ledger {
   next(id: number, nowMs: number): Fields | null {
     const [first] = this.queue;
     if (first === undefined) return null;
-    const [op, request] = first;
+    const [op, message] = first;
     this.queue.delete(op);
-    request.firstMs ??= nowMs;
-    this.sent.set(id, { op, atMs: nowMs, request });
-    return request.message;
+    this.sent.set(id, { op, atMs: nowMs });
+    return message;
   }
 
   /** Settles the request that a reply belongs to; null if it is none of ours, or was cancelled. */
@@ -121,12 +107,6 @@ export class Ledger {
       this.sent.delete(id);
       actions.push(settle(entry.op, local("outcome_unknown")));
     }
-    // Those that are to be sent again lead the queue.
-    for (const [op, request] of this.queue) {
-      if (request.firstMs === null || nowMs - request.firstMs < REPEAT_FOR_MS) break;
-      this.queue.delete(op);
-      actions.push(settle(op, local("outcome_unknown")));
-    }
     return actions;
   }
 
@@ -136,25 +116,16 @@ export class Ledger {
     return oldest === undefined ? null : oldest.atMs + ANSWER_TIMEOUT_MS;
   }
 
-  /** The connection is gone: what was sent is in doubt, or sent again before what was not. */
+  /** The connection is gone: what was sent is in doubt; what was not stays. */
   lost(): Action[] {
-    const actions: Action[] = [];
-    const again = new Map<number, Request>();
-    for (const { op, request } of this.sent.values()) {
-      if (isRepeatable(request.message)) again.set(op, request);
-      else actions.push(settle(op, local("outcome_unknown")));
-    }
+    const actions = [...this.sent.values()].map((entry) => settle(entry.op, local("outcome_unknown")));
     this.sent.clear();
-    this.queue = new Map([...again, ...this.queue]);
     return actions;
   }
 
   /** Nothing will be sent any more. */
   end(failure: Failure): Action[] {
-    const actions = this.lost();
-    for (const [op, request] of this.queue) {
-      actions.push(settle(op, request.firstMs === null ? failure : local("outcome_unknown")));
-    }
+    const actions = [...this.lost(), ...[...this.queue.keys()].map((op) => settle(op, failure))];
     this.queue.clear();
     return actions;
   }
@@ -170,10 +141,6 @@ export class Ledger {
     }
     return utf8Bytes(text) + ID_BYTES > this.messageBytes ? "too_large" : null;
   }
-}
-
-function isRepeatable(message: Fields): boolean {
-  return message["type"] === "publish" && Boolean(message["op_id"]) && !message["volatile"];
 }
 
 function settle(op: number, error: Failure): Action {

@@ -371,7 +371,6 @@ export class Session {
     this.ledger.messageBytes = message.limits?.message_bytes ?? this.ledger.messageBytes;
     this.tokenWatch.learn(message.token_expires_at ?? null, message.timestamp, nowMs);
     this.rooms.begin(user === null ? null : `user:${user.user_id}`);
-    this.act(...this.ledger.expire(nowMs));
     this.act({ do: "link", link: { state: "connected", connectionId: message.connection_id ?? null, user } });
   }
 

@@ -111,7 +111,7 @@ describe("requests", () => {
   it("wait offline in a bounded queue, are answered, or are in doubt", async () => {
     const { stage, client } = begin({ maxQueue: 2 });
     const first = client.publish("app:a", 1);
-    const second = client.publish("app:a", 2, { volatile: true });
+    const second = client.publish("app:a", 2);
     await expect(client.publish("app:a", 3)).rejects.toMatchObject({ kind: "unsent", code: "queue_full" });
     stage.socket.greet();
     const [one] = stage.socket.sent;
@@ -122,30 +122,6 @@ describe("requests", () => {
     const third = client.publish("app:a", "x");
     client.close();
     await expect(third).rejects.toMatchObject({ kind: "ended", code: "client_closed" });
-  });
-
-  it("publish again under the same name after a cut", async () => {
-    const { stage, client } = begin();
-    stage.socket.greet();
-    const done = client.publish("app:a", 1);
-    const other = client.publish("app:a", 2, { opId: "mine" });
-    const names = stage.socket.sent.map((message) => message["op_id"]);
-    expect(names).toEqual([expect.stringMatching(/^[0-9a-z]+-1$/), "mine"]);
-    stage.socket.lose();
-    stage.pass(30_000);
-    stage.socket.greet();
-    const again = stage.socket.sent;
-    expect(again.map((message) => message["op_id"])).toEqual(names);
-    for (const message of again) {
-      stage.socket.say({
-        type: "reply",
-        id: message["id"],
-        ok: true,
-        data: { room_id: "app:a", reached: 0, offset: 3 },
-      });
-    }
-    expect(await done).toMatchObject({ offset: 3 });
-    expect(await other).toMatchObject({ offset: 3 });
   });
 });
 

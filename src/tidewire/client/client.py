@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from ssl import SSLContext
@@ -259,28 +258,18 @@ class Client:
         self._carrier.act(self._carrier.session.subscribe(room_id, since, presence, self._carrier.now_ms()))
         return room
 
-    async def publish(self, room_id: str, data: Json, *, volatile: bool = False, op_id: str | None = None) -> Published:
+    async def publish(self, room_id: str, data: Json, *, volatile: bool = False) -> Published:
         """Send ``data`` to a room and return its place; waits for the connection if there is none.
-
-        If the connection breaks before the answer, it is sent again on the next one, under the same name: it is
-        published once. A volatile one is not.
-
-        Args:
-            op_id: Its name; made up if none is given. With the same name again, also by another client of this user
-                within five minutes, it is the same message: do that after ``temporary`` errors.
 
         Raises:
             Refused: The server said no.
             Unsent: It never left this process (queue full, too large): safe to repeat.
-            OutcomeUnknown: It was sent, and there was no answer in time or no connection for four minutes: it may be
-                published or not.
+            OutcomeUnknown: It was sent, and the connection ended before the answer: it may be published or not.
             ClientEnded: There will be no connection any more.
         """
         message: dict[str, Json] = {"type": "publish", "room_id": room_id, "data": data}
         if volatile:
             message["volatile"] = True
-        else:
-            message["op_id"] = uuid.uuid4().hex if op_id is None else op_id
         return msgspec.convert(await self.request(message), Published)
 
     async def request(self, message: Mapping[str, Json]) -> Json:

@@ -1,9 +1,8 @@
 """Requests on their way: waiting to be sent, sent and unanswered; and how fast may be sent. Pure.
 
 It must not know rooms or sockets. Overflow policy of the queue: ``refuse_newest`` - a request that finds the queue full
-fails at once with ``queue_full``; nothing that was accepted is ever dropped silently. A publish with an ``op_id`` that
-was sent and not answered before the connection broke is sent again, first: the server knows it by that name. Any other
-request in doubt fails with ``outcome_unknown`` and is never sent again: a second time cannot be told from the first.
+fails at once with ``queue_full``; nothing that was accepted is ever dropped silently. A request that was sent and not
+answered fails with ``outcome_unknown`` and is never sent again: the protocol cannot tell a second time from the first.
 """
 
 from __future__ import annotations
@@ -22,8 +21,6 @@ from tidewire.core.protocol import Limits
 MAX_IN_FLIGHT = 16
 # The server answers from memory or with one database write; past this it will not.
 ANSWER_TIMEOUT_MS = 30_000
-# The server remembers an ``op_id`` for five minutes; past this a second time might be a second message.
-REPEAT_FOR_MS = 240_000
 # What a message grows by when it gets its id.
 ID_BYTES = 40
 
@@ -67,23 +64,10 @@ class Pacer:
         return self._at_ms + max(1, math.ceil((1 - self._tokens) / self._rate_per_ms))
 
 
-@dataclass(slots=True)
-class _Request:
-    """A message, and when it was sent first."""
-
-    message: Mapping[str, Json]
-    first_ms: int | None = None
-
-    def repeatable(self) -> bool:
-        message = self.message
-        return message.get("type") == "publish" and bool(message.get("op_id")) and not message.get("volatile")
-
-
 @dataclass(frozen=True, slots=True)
 class _Sent:
     op: int
     at_ms: int
-    request: _Request
 
 
 class Ledger:
@@ -95,7 +79,7 @@ class Ledger:
 
     def __init__(self, max_queue: int) -> None:
         self._max_queue = max_queue
-        self._queue: dict[int, _Request] = {}
+        self._queue: dict[int, Mapping[str, Json]] = {}
         self._sent: dict[int, _Sent] = {}
         self._refused = 0
         self.message_bytes = 65_536
@@ -106,14 +90,13 @@ class Ledger:
         if code is not None:
             self._refused += 1
             return Settle(op, error=Failure(code))
-        self._queue[op] = _Request(message)
+        self._queue[op] = message
         return None
 
     def cancel(self, op: int) -> bool:
         """Forget a request; False if it was sent already."""
-        waiting = self._queue.pop(op, None)
-        if waiting is not None:
-            return waiting.first_ms is None
+        if self._queue.pop(op, None) is not None:
+            return True
         for message_id, sent in list(self._sent.items()):
             if sent.op == op:
                 del self._sent[message_id]
@@ -126,11 +109,10 @@ class Ledger:
 
     def next(self, message_id: int, now_ms: int) -> Mapping[str, Json]:
         """Return the oldest waiting request and count it as sent. Call it only if ``waiting``."""
-        op, request = next(iter(self._queue.items()))
+        op, message = next(iter(self._queue.items()))
         del self._queue[op]
-        request.first_ms = now_ms if request.first_ms is None else request.first_ms
-        self._sent[message_id] = _Sent(op, now_ms, request)
-        return request.message
+        self._sent[message_id] = _Sent(op, now_ms)
+        return message
 
     def answer(self, message_id: int, data: Json, error: Failure | None) -> Settle | None:
         """Settle the request that a reply belongs to; None if it is none of ours, or was cancelled."""
@@ -144,12 +126,6 @@ class Ledger:
                 break
             del self._sent[message_id]
             yield Settle(sent.op, error=Failure("outcome_unknown"))
-        # Those that are to be sent again lead the queue.
-        for op, request in list(self._queue.items()):
-            if request.first_ms is None or now_ms - request.first_ms < REPEAT_FOR_MS:
-                break
-            del self._queue[op]
-            yield Settle(op, error=Failure("outcome_unknown"))
 
     def due_ms(self) -> int | None:
         """Return when ``expire`` has something to do."""
@@ -157,20 +133,17 @@ class Ledger:
         return None if oldest is None else oldest.at_ms + ANSWER_TIMEOUT_MS
 
     def lost(self) -> Iterator[Settle]:
-        """The connection is gone: what was sent is in doubt, or sent again before what was not."""
+        """The connection is gone: what was sent is in doubt; what was not stays."""
         sent, self._sent = self._sent, {}
-        again = {entry.op: entry.request for entry in sent.values() if entry.request.repeatable()}
-        self._queue = {**again, **self._queue}
         for entry in sent.values():
-            if entry.op not in again:
-                yield Settle(entry.op, error=Failure("outcome_unknown"))
+            yield Settle(entry.op, error=Failure("outcome_unknown"))
 
     def end(self, failure: Failure) -> Iterator[Settle]:
         """Nothing will be sent any more."""
         yield from self.lost()
         queue, self._queue = self._queue, {}
-        for op, request in queue.items():
-            yield Settle(op, error=failure if request.first_ms is None else Failure("outcome_unknown"))
+        for op in queue:
+            yield Settle(op, error=failure)
 
     def statistics(self) -> LedgerStatistics:
         """Return counters."""

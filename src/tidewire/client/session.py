@@ -359,7 +359,6 @@ class Session:
             self._ledger.message_bytes = message.limits.message_bytes
         self._token_watch.learn(message.token_expires_at, message.timestamp, now_ms)
         self.rooms.begin(None if message.user is None else f"user:{message.user.user_id}")
-        self._outgoing.actions += self._ledger.expire(now_ms)
         self._outgoing.actions.append(Link("connected", connection_id=message.connection_id, user=message.user))
 
     def _reply(self, body: dict[str, Json], now_ms: int) -> None:

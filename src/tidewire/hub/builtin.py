@@ -16,7 +16,6 @@ from tidewire.core.errors import Conflict, InvalidRequest, NotFound
 from tidewire.core.protocol import Delivery, Sender
 from tidewire.hub.command import Answer, Command, normal_json
 from tidewire.hub.door import Door, permitted
-from tidewire.hub.repeat import Repeats
 from tidewire.hub.rooms import Published
 from tidewire.hub.session import Session
 from tidewire.hub.shared_rooms import SharedRooms
@@ -29,7 +28,6 @@ class Builtin:
     def __init__(self, board: Switchboard, door: Door) -> None:
         self._board = board
         self._door = door
-        self._repeats = Repeats()
 
     def commands(self) -> list[Command]:
         """Return the table."""
@@ -119,26 +117,14 @@ class Builtin:
         sender = Sender(user_id=principal.user_id, username=principal.username) if principal is not None else None
         body = protocol.data_body(normal_json(message.data), sender)
         delivery: Delivery | None = "volatile" if message.volatile else None
-        # Two users may choose the same words. What has no place cannot have it twice.
-        named = message.op_id is not None and not message.volatile
-        op_key = f"{principal.user_id if principal else ''}/{message.op_id}" if named else None
         shared = self._board.shared
         if shared is None or not shared.covers(address):
-            return self._publish_here(message.room_id, body, delivery, op_key)
+            return msgspec.json.encode(self._board.rooms.publish(message.room_id, body, delivery=delivery))
+        # Two users may choose the same words.
+        op_key = None if message.op_id is None else f"{principal.user_id if principal else ''}/{message.op_id}"
         return _encoded(
             shared.publish(message.room_id, body, kind="room_message", delivery=delivery, key=None, op_key=op_key)
         )
-
-    def _publish_here(self, room_id: str, body: bytes, delivery: Delivery | None, op_key: str | None) -> bytes:
-        """Publish in a room of this process alone, once for each ``op_key``."""
-        now = self._board.clock.monotonic()
-        before = None if op_key is None else self._repeats.recall(room_id, op_key, now)
-        if before is not None:
-            return before
-        done = msgspec.json.encode(self._board.rooms.publish(room_id, body, delivery=delivery))
-        if op_key is not None:
-            self._repeats.remember(room_id, op_key, done, now)
-        return done
 
     def authenticate(self, session: Session, message: protocol.Authenticate) -> Answer:
         """An anonymous connection may still say who it is; a known one may not become somebody else."""
