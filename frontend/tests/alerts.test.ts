@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type AlertInput, alerts, staleSince } from "../src/state/alerts";
-import { status } from "./make";
+import { worthShowing } from "../src/state/nodes";
+import { node, reach, status } from "./make";
 
 const error = { code: "unauthorized", message: "m", required_action: "a", will_not: "w" };
 const input = (more: Partial<AlertInput> = {}): AlertInput => ({
@@ -32,6 +33,30 @@ describe("alerts", () => {
       "reconnecting",
     ]);
     expect(staleSince(input({ status: silent }))).toBe(7);
+  });
+
+  it("say which part of the broker this node has lost, the first that broke, and name nodes that are not heard", () => {
+    const up = reach();
+    const down = reach({ state: "down", since: 5, reason: "no answer" });
+    const open = reach({ state: "down", circuit: "open", since: 4, reason: "timeout" });
+    const both = status({
+      nodes: [node({ this: true, reach: { bus: down, room_log: open } }), node({ overdue: true })],
+    });
+    expect(alerts(input({ status: both }))).toEqual([{ kind: "broker", trouble: { part: "room_log", reach: open } }]);
+    const other = node({ instance: "b:1", reach: { bus: up, room_log: open } });
+    const late = node({ instance: "c:1", overdue: true });
+    const fine = status({ nodes: [node({ this: true }), node(), other, late] });
+    expect(alerts(input({ status: fine }))).toEqual([
+      { kind: "node", node: other, trouble: { part: "room_log", reach: open } },
+      { kind: "node", node: late, trouble: null },
+    ]);
+    expect(kinds({ status: both, link: { kind: "waiting", since: 5000, retryAt: 9000, reason: "" } })).toEqual([
+      "reconnecting",
+    ]);
+    const slow = status({ nodes: [node({ this: true, reach: { bus: reach({ state: "degraded" }), room_log: up } })] });
+    expect(kinds({ status: slow })).toEqual(["broker"]);
+    expect(worthShowing(status({ nodes: [node({ reach: { bus: reach({ kind: "memory" }) } })] }))).toBe(false);
+    expect(worthShowing(both)).toBe(true);
   });
 
   it("tell every admin about a paused feed", () => {

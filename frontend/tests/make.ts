@@ -1,5 +1,5 @@
 /** Builds the messages that tests feed in. */
-import type { FeedStatus, LineHealth, Point, Snapshot, Tick } from "../src/socket/wire";
+import type { FeedStatus, LineHealth, NodeShown, Point, Reach, Snapshot, Tick } from "../src/socket/wire";
 
 export function line(more: Partial<LineHealth> = {}): LineHealth {
   return {
@@ -22,6 +22,25 @@ export function status(more: Partial<FeedStatus> = {}): FeedStatus {
     total_ticks_received: 20,
     total_errors: 0,
     connections: { connection_1: line(), connection_2: line({ name: "secondary" }) },
+    ...more,
+  };
+}
+
+export function reach(more: Partial<Reach> = {}): Reach {
+  const well = { kind: "redis", state: "up", circuit: "closed", since: 3, reason: "" } as const;
+  return { ...well, last_error: "", last_error_at: null, rtt_ms: 0.4, ...more };
+}
+
+export function node(more: Partial<NodeShown> = {}): NodeShown {
+  return {
+    node: "web",
+    instance: "web:1",
+    this: false,
+    connections: 2,
+    started_at: 1,
+    heard_at: 9,
+    overdue: false,
+    reach: { bus: reach({ circuit: null }), room_log: reach() },
     ...more,
   };
 }

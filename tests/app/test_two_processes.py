@@ -115,13 +115,3 @@ async def test_a_broker_that_evicts_ends_the_start(tmp_path: Path) -> None:
                 pass
         assert "maxmemory-policy" in refusal.value.message
         assert "noeviction" in refusal.value.required_action
-
-
-async def test_lists_and_kicks_reach_the_other_process(tmp_path: Path, valkey: ValkeyProcess) -> None:
-    """Each process lists the connections of both, by name of the node, and closes one wherever it is."""
-    async with asyncio.timeout(20), both(tmp_path, valkey.url) as (one, two), two.raw("bob") as bob:
-        welcome = await bob.expect("connection", status="connected")
-        found = await one.side.nodes.connections()
-        assert [info.username for info in found.connections["two"]] == ["bob"]
-        assert (await one.side.nodes.force_disconnect(welcome["connection_id"])).count == 1
-        assert await bob.close_code() == 4503

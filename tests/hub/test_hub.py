@@ -264,7 +264,7 @@ async def test_sending_reaches_whom_it_names_and_says_how_many(stage: Stage) -> 
     assert hub.send_to_connection(ada.session.connection_id, note) == 1
     assert hub.send_to_connection("c-none", note) == 0
     assert hub.send_to_user(1, note) == 2
-    assert hub.send_to_all(note, lambda who: who is not None and who.is_admin) == 1
+    assert hub.send_to_holders("feed:control", note) == 1
     assert hub.publish_prefix("admin:system_monitoring:", data(1), kind="system_metrics", key="m") == 1
     assert hub.publish("app:empty", data(1)).reached == 0
     await turns()

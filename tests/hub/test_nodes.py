@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.nodes import Node, NodeClient, nodes
+from tests.support.nodes import Node, NodeClient, make_node, nodes
 from tests.support.valkey import valkey, valkey_url
+from tests.support.waiting import until
+from tidewire.hub.room_counts import RoomCounts
 
 __all__ = ["valkey", "valkey_url"]
 
@@ -98,7 +100,7 @@ async def test_volatile_messages_cross_nodes_without_a_place(pair: list[Node], r
     a, b = await pair[0].client("admin-1"), await pair[1].client("user-2")
     await b.enter(room)
     reply = await a.ask("publish", room_id=room, data="typing", volatile=True)
-    assert reply["data"] == {"room_id": room, "reached": 0, "epoch": None, "offset": None}
+    assert (reply["data"]["epoch"], reply["data"]["offset"]) == (None, None)
     await publish(a, room, "kept")
     assert sorted(await b.messages(room, 2), key=str) == [(1, "kept"), (None, "typing")]
     late = await pair[0].client("user-3")
@@ -143,3 +145,50 @@ async def test_many_publishers_on_both_nodes_make_one_order(pair: list[Node], ro
     logs = [await reader.messages(room, 400) for reader in readers]
     assert [offset for offset, _ in logs[0]] == list(range(1, 401))
     assert all(log == logs[0] for log in logs)
+
+
+async def test_reached_counts_the_connections_of_all_nodes(pair: list[Node], room: str) -> None:
+    """As soon as each node has said how many it has; also for a publisher whose node has nobody inside."""
+    readers = [await pair[1].client(f"user-{number}") for number in (2, 3, 4)]
+    for reader in readers:
+        await reader.enter(room)
+    writer = await pair[0].client("admin-1")
+
+    async def reached(count: int) -> None:
+        async with asyncio.timeout(20):
+            while (await writer.ask("publish", room_id=room, data="x"))["data"]["reached"] != count:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+
+    await reached(3)
+    await writer.enter(room)
+    await reached(4)
+    readers[0].lose()
+    await reached(3)
+    late = RoomCounts(pair[0].bus, "late", dict)
+    late.start()
+    async with asyncio.timeout(20):
+        while late.elsewhere(room) != (3, []):  # noqa: ASYNC110 - no event tells of it
+            await asyncio.sleep(0.02)
+    pair[0].hub.know_nodes(None, lambda: ({"nobody"}, ["node-2"]))  # type: ignore[arg-type]
+    data = (await writer.ask("publish", room_id=room, data="x"))["data"]
+    assert (data["reached"], data["not_counted"]) == (1, ["node-2"])
+    late.stop()
+
+
+async def test_two_lives_of_one_name_keep_their_own_members(valkey_url: str, room: str) -> None:
+    """An old and a new process with one name, as in a rolling restart: each sees the other's members and counts."""
+    old, new = make_node(valkey_url, "web"), make_node(valkey_url, "web")
+    try:
+        for node in (old, new):
+            await node.start()
+        for node, name in ((old, "user-1"), (new, "user-2")):
+            await (await node.client(name)).enter(room, presence=True)
+        for node in (old, new):
+            await until(lambda node=node: {each.user_id for each in node.hub.members(room)} == {1, 2}, 20)  # type: ignore[misc]
+        writer = await old.client("admin-3")
+        async with asyncio.timeout(20):
+            while (await writer.ask("publish", room_id=room, data="x"))["data"]["reached"] != 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+    finally:
+        for node in (old, new):
+            await node.stop()

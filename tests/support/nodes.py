@@ -19,6 +19,7 @@ from tidewire.bus.redis_cluster_log import RedisClusterLog
 from tidewire.bus.redis_log import RedisRoomLog
 from tidewire.bus.redis_members import RedisMembers
 from tidewire.bus.redis_topology import RedisTopology
+from tidewire.bus.redis_user_counts import RedisUserCounts
 from tidewire.bus.wire import BrokerLimits
 from tidewire.core.clock import Clock, SystemClock
 from tidewire.hub.hub import Hub
@@ -177,7 +178,7 @@ def make_node(
         authenticate=doorman,
         rules=RULES,
         options=options,
-        links=Links(bus, log, RedisMembers(log.commands, life_s=members_s), name),
+        links=Links(bus, log, RedisMembers(log.commands, life_s=members_s), name, RedisUserCounts(log.commands)),
         **more,
     )
     return Node(name, bus, log, hub, doorman)

@@ -50,8 +50,10 @@ export interface PublishOptions {
 /** What became of a publish; a volatile one has no place. */
 export interface Published {
   readonly room_id: string;
-  /** Connections that are in the room. */
+  /** Connections that are in the room, on all nodes. */
   readonly reached: number;
+  /** Nodes that may have more; absent if there are none. */
+  readonly not_counted?: readonly string[];
   readonly epoch?: string;
   readonly offset?: number;
 }

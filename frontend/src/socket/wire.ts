@@ -72,6 +72,33 @@ export interface LoopReport {
   last_error: string | null;
 }
 
+/** How a node reaches the bus or the room log; times in Unix seconds. */
+export interface Reach {
+  kind: string;
+  state: "up" | "degraded" | "down";
+  /** Null where there is none. */
+  circuit: "closed" | "open" | "half_open" | null;
+  since: number;
+  reason: string;
+  /** The newest trouble since the node started, and when it began. */
+  last_error: string;
+  last_error_at: number | null;
+  rtt_ms: number | null;
+}
+
+export interface NodeShown {
+  node: string;
+  /** One life of a process; `node` is what the operator called it. */
+  instance: string;
+  /** It is the one that serves this page. */
+  this: boolean;
+  connections: number;
+  started_at: number;
+  heard_at: number;
+  overdue: boolean;
+  reach: Record<string, Reach>;
+}
+
 export interface FeedStatus {
   timestamp?: number;
   source?: string;
@@ -86,6 +113,8 @@ export interface FeedStatus {
   loops?: Record<string, LoopReport>;
   /** Messages on the tick channel that were not understood. */
   bus_errors?: { count: number; last_sample: string | null; last_reason: string | null; last_at: number | null };
+  /** Every node that is known, the one that serves this page first. */
+  nodes?: NodeShown[];
   paused?: FeedPause | null;
   warnings?: string[];
   /** Since when the web process has heard nothing of the feed; null or absent while it hears it. */

@@ -1,12 +1,15 @@
 /** What the page must say above everything else, in order of weight. Pure; words and buttons are ui/'s. */
 import type { LinkState } from "../socket/admin-channel";
-import type { ErrorObject, FeedStatus } from "../socket/wire";
+import type { ErrorObject, FeedStatus, NodeShown } from "../socket/wire";
 import type { Notice } from "./dashboard";
+import { otherTroubles, ownTrouble, type Trouble } from "./nodes";
 
 export type Alert =
   | { kind: "ended"; error: ErrorObject }
   /** `retryAt` in Unix seconds; null while an attempt is under way. */
   | { kind: "reconnecting"; since: number; retryAt: number | null }
+  | { kind: "broker"; trouble: Trouble }
+  | { kind: "node"; node: NodeShown; trouble: Trouble | null }
   | { kind: "silent"; since: number }
   | { kind: "paused"; by: string; since: number; reason: string }
   | { kind: "notice"; error: ErrorObject; at: number }
@@ -36,6 +39,8 @@ export function alerts(input: AlertInput): Alert[] {
   const said = notices(input);
   if (status === null) return [...found, ...said];
   const silent = status.feed_silent_since ?? null;
+  // What a page that is cut off has last heard of the nodes may be over.
+  if (link.kind === "live") found.push(...nodes(status));
   // While this page is cut off it cannot know whether the feed is silent.
   if (silent !== null && link.kind === "live") found.push({ kind: "silent", since: silent });
   const { paused } = status;
@@ -57,6 +62,12 @@ function notices(input: AlertInput): Alert[] {
   const kept =
     input.link.kind === "ended" ? input.notices.filter(({ error }) => !PARTING.has(error.code)) : input.notices;
   return kept.map(({ error, at }) => ({ kind: "notice", error, at }));
+}
+
+function nodes(status: FeedStatus): Alert[] {
+  const own = ownTrouble(status);
+  const others = otherTroubles(status).map(({ node, trouble }): Alert => ({ kind: "node", node, trouble }));
+  return own === null ? others : [{ kind: "broker", trouble: own }, ...others];
 }
 
 /** Loops of the web process that have died or stand still: what they bring is missing or old. */

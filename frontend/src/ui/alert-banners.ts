@@ -1,7 +1,7 @@
 /** Gives the page's alerts their words and buttons. It must not know the socket; it is handed what to run. */
 import type { Alert } from "../state/alerts";
 import type { Banner } from "./banners";
-import { ago, clock, count, span, t } from "./text";
+import { ago, clock, count, span, t, word } from "./text";
 
 export interface BannerRuns {
   retry: () => void;
@@ -39,6 +39,37 @@ export function toBanner(alert: Alert, runs: BannerRuns): Banner {
             : t("banner.reconnecting.next", { span: span(Math.ceil(alert.retryAt - runs.here)) }),
         actions: [{ label: t("banner.retry"), testid: "retry-now", run: runs.retry }],
       };
+    case "broker": {
+      const { part, reach } = alert.trouble;
+      return {
+        key: "broker",
+        tone: reach.state === "down" ? "error" : "warn",
+        title: t(reach.state === "down" ? "banner.broker.down" : "banner.broker.degraded", {
+          part: word("reach", part),
+          time: clock(reach.since),
+        }),
+        text: [
+          `${ago(runs.now - reach.since)}.`,
+          reach.circuit === null ? `${reach.reason}.` : `${reach.reason} (${word("circuit", reach.circuit)}).`,
+          t(reach.state === "down" ? "banner.broker.down.action" : "banner.broker.degraded.action"),
+        ].join(" "),
+        actions: [],
+      };
+    }
+    case "node": {
+      const { node, trouble } = alert;
+      return {
+        key: `node-${node.instance}`,
+        tone: "warn",
+        title: node.overdue
+          ? t("banner.node.overdue", { node: node.node, time: clock(node.heard_at) })
+          : t("banner.node.trouble", { node: node.node, part: word("reach", trouble?.part ?? "") }),
+        text: node.overdue
+          ? t("banner.node.overdue.action")
+          : `${ago(runs.now - (trouble?.reach.since ?? runs.now))}. ${trouble?.reach.reason ?? ""}`,
+        actions: [],
+      };
+    }
     case "silent":
       return {
         key: "silent",

@@ -13,6 +13,7 @@ import type { ChartView } from "./chart";
 import { type ColumnActions, ColumnView, emptyText } from "./column";
 import { find, part, setAttribute, setHidden, setIcon, setText } from "./dom";
 import { LinkPill } from "./link-pill";
+import { NodesView } from "./nodes";
 import { StreamView } from "./stream";
 import { count, decimal, t } from "./text";
 
@@ -42,6 +43,7 @@ export class FeedView {
   private readonly unassigned: StreamView;
   private drawnLayout = -1;
   private readonly pill = new LinkPill();
+  private readonly nodes = new NodesView();
   private readonly model: FeedModel;
   private readonly actions: FeedActions;
 
@@ -78,6 +80,7 @@ export class FeedView {
     if (!complete) this.actions.redraw();
     this.drawUnassigned();
     this.drawSums(context.staleSince !== null);
+    this.nodes.draw(this.model.state.status, context.now, this.model.link.kind !== "live");
     this.drawTools();
     this.drawLink();
     this.drawBanners(input);

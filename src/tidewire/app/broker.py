@@ -13,8 +13,10 @@ from tidewire.bus.redis import RedisBus
 from tidewire.bus.redis_cluster import RedisClusterBus
 from tidewire.bus.redis_cluster_log import RedisClusterLog
 from tidewire.bus.redis_log import RedisRoomLog
-from tidewire.bus.redis_members import RedisMembers
+from tidewire.bus.redis_members import Commands, RedisMembers
 from tidewire.bus.redis_topology import RedisTopology
+from tidewire.bus.redis_user_counts import RedisUserCounts
+from tidewire.bus.room_log import RoomLog
 from tidewire.core.clock import Clock
 from tidewire.hub.links import Links
 from tidewire.settings import Settings
@@ -55,9 +57,12 @@ class Broker:
         copies = self._settings.redis_min_replicas
         if self._topology is not None:
             shared = RedisClusterLog(self._topology, clock, chance, min_replicas=copies)
-            return Links(bus, shared, RedisMembers(shared.commands), self._settings.node_name)
+            return self._linked(bus, shared, shared.commands)
         log = RedisRoomLog(url, clock, chance, min_replicas=copies)
-        return Links(bus, log, RedisMembers(log.commands), self._settings.node_name)
+        return self._linked(bus, log, log.commands)
+
+    def _linked(self, bus: Bus, log: RoomLog, commands: Commands) -> Links:
+        return Links(bus, log, RedisMembers(commands), self._settings.node_name, RedisUserCounts(commands))
 
 
 async def bus_ready(bus: Bus) -> Passed:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import get_args
+from typing import Any, get_args
 
 import msgspec
 import structlog
@@ -24,6 +24,7 @@ from tidewire.accounts.service import Accounts
 from tidewire.accounts.tokens import ConnectionTokens
 from tidewire.app.account_changes import AccountChanges, UserChange, change_of
 from tidewire.app.database import Storage
+from tidewire.app.reach import ReachWatch
 from tidewire.app.used_tokens import UsedTokens
 from tidewire.bus.base import Bus
 from tidewire.bus.room_log import LogStatus
@@ -32,6 +33,7 @@ from tidewire.core.clock import Clock
 from tidewire.core.errors import StoreError, Unavailable
 from tidewire.core.throttle import Throttle
 from tidewire.core.watched_loop import WatchedLoop
+from tidewire.hub.everywhere import Everywhere
 from tidewire.hub.hub import Hub
 from tidewire.hub.links import Links
 from tidewire.hub.nodes import Nodes
@@ -40,9 +42,11 @@ from tidewire.hub.switchboard import HubOptions
 from tidewire.market import rules as market
 from tidewire.market.feeder import RoomFeeder
 from tidewire.monitoring.connection_log import FLUSH_EVERY_S, ConnectionLog
+from tidewire.monitoring.connection_routes import connection_router
 from tidewire.monitoring.hub_metrics import HubCollector
 from tidewire.settings import Settings
 from tidewire.store.connections import Connections
+from tidewire.store.records import ActivityEntry
 from tidewire.web.asyncapi import asyncapi_document
 from tidewire.web.gateway import Gateway, connection_cap
 from tidewire.web.handshake import Policy
@@ -124,7 +128,17 @@ class HubSide:
             opened=self.log.opened,
             closed=self.log.closed,
         )
-        self.nodes = Nodes(bus, self.hub, clock, settings.node_name)
+        self.reach = ReachWatch(bus, links.log if links is not None else None)
+        self.nodes = Nodes(
+            bus,
+            clock,
+            settings.node_name,
+            count=self.hub.connection_count,
+            reach=self.reach.now,
+            instance=None if links is None else links.instance,
+        )
+        self.everywhere = Everywhere(self.nodes, self.hub)
+        self.hub.know_nodes(self.everywhere.connections_elsewhere, self.nodes.known)
         policy = Policy(
             origin_allowed=origin_allowed, cookie_name=SESSION_COOKIE, trusted_proxies=settings.trusted_proxies
         )
@@ -157,7 +171,7 @@ class HubSide:
 
     def routes(self) -> list[APIRouter]:
         """Return the HTTP routes."""
-        return [self.api.router()]
+        return [self.api.router(), connection_router(self.everywhere, self.nodes, self._audit)]
 
     def asyncapi(self) -> Mapping[str, object]:
         """Return the document of the messages."""
@@ -188,6 +202,7 @@ class HubSide:
                 "nodes": self.nodes.statistics,
                 "room_log": self._log_figures,
                 "shared_rooms": lambda: self.hub.statistics().shared,
+                "user_limit": lambda: self.hub.statistics().limit,
                 "shared_presence": lambda: self.hub.statistics().presence,
                 **({"account_changes": self._changes.statistics} if self._changes is not None else {}),
             },
@@ -223,13 +238,15 @@ class HubSide:
     def _log_status(self) -> LogStatus | None:
         return None if self._links is None else self._links.log.status()
 
-    def _log_figures(self) -> dict[str, int]:
+    def _log_figures(self) -> dict[str, float]:
         status = self._log_status()
         if status is None:
             return {}
         return {
             "up": int(status.state != "down"),
             **{f"circuit_{name}": int(status.circuit == name) for name in ("closed", "open", "half_open")},
+            "since_timestamp_seconds": status.since,
+            **({} if status.rtt_ms is None else {"round_trip_seconds": status.rtt_ms / 1000}),
             "durable": int(status.durable),
             "calls": status.calls,
             "refused": status.refused,
@@ -252,6 +269,7 @@ class HubSide:
             self._accounts.on_changed(self._user_changed),
             self._accounts.on_revoked(self._login_ended),
         ]
+        self.reach.start()
         await self.nodes.start()
         if self._changes is not None:
             self._changes.start()
@@ -275,6 +293,7 @@ class HubSide:
             end()
         self._listening = []
         await self.nodes.stop()
+        self.reach.stop()
         if self._changes is not None:
             self._changes.stop()
         self.feeder.stop()
@@ -310,6 +329,20 @@ class HubSide:
                 self.hub.end_disabled(change.session_id)
             else:
                 self.hub.end_login(change.session_id)
+
+    async def _audit(
+        self, *, principal: Principal, action: str, details: dict[str, object], target: str, ip: str
+    ) -> None:
+        entry = ActivityEntry(
+            at=self._clock.time(),
+            actor=principal.username,
+            actor_id=principal.user_id,
+            action=action,
+            target=target,
+            details=msgspec.convert(details, dict[str, Any]),
+            ip=ip,
+        )
+        await self._accounts.activity.write(entry)
 
     def _login_ended(self, session_id: str) -> None:
         self.hub.end_login(session_id)

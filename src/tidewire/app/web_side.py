@@ -114,6 +114,7 @@ class WebSide:
             links=links,
         )
         self._shares_rooms = links is not None
+        self.monitor.watch_nodes(self.hub_side.nodes.shown)
         self.server = WebServer(
             host=settings.host,
             port=settings.port,

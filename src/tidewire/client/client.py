@@ -40,12 +40,18 @@ MAX_QUEUE = 100
 
 
 class Published(msgspec.Struct, frozen=True):
-    """What became of a publish; a volatile one has no place. ``reached``: connections that are in the room."""
+    """What became of a publish; a volatile one has no place.
+
+    Attributes:
+        reached: Connections that are in the room, on all nodes.
+        not_counted: Nodes that may have more.
+    """
 
     room_id: str
     reached: int
     epoch: str | None = None
     offset: int | None = None
+    not_counted: list[str] = []
 
 
 class Room:

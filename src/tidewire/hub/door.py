@@ -104,9 +104,14 @@ class Door:
     async def promote(self, session: Session, token: str) -> None:
         """Let an anonymous connection say who it is. Raises RequestError."""
         principal = await self._ask(session, token)
-        await self._prepare(principal)
-        if session.lifecycle.open and session.principal is None:
-            self._begin(session, principal, None)
+        if not await self._prepare(principal):
+            self._board.close(session, 4504)
+            return
+        try:
+            if session.lifecycle.open and session.principal is None:
+                self._begin(session, principal, None)
+        finally:
+            self._board.limit.arrived(principal.user_id)
 
     def changed(self, who: int | str) -> None:
         """Note that a user (id) or a login (session id) has been changed: answers on their way may be older."""
@@ -186,11 +191,11 @@ class Door:
         return principal
 
     async def _check(self, session: Session, credential: Credential, request_id: MessageId | None) -> None:
-        board = self._board
+        board, admitted = self._board, False
         try:
             principal = await self._who(credential)
             if principal is not None:
-                await self._prepare(principal)
+                admitted = await self._prepare(principal)
         except StoreError:
             board.close(session, 4101)
             return
@@ -204,30 +209,47 @@ class Door:
             return
         finally:
             session.checking = False
-        if session.lifecycle.ended:
-            return
+        try:
+            if not session.lifecycle.ended:
+                self._answer(session, credential, principal, request_id, admitted)
+        finally:
+            if principal is not None and admitted:
+                board.limit.arrived(principal.user_id)
+
+    def _answer(
+        self,
+        session: Session,
+        credential: Credential,
+        principal: Principal | None,
+        request_id: MessageId | None,
+        admitted: bool,
+    ) -> None:
+        """Let somebody in, or say why not."""
+        board = self._board
         if principal is None:
             refusal = answer(request_id, None, _bad_token(), b"") if request_id is not None else None
             if refusal is not None:
                 board.push(session, [refusal])
             board.close(session, _REFUSAL[credential.kind])
-            return
-        self._begin(session, principal, request_id)
+        elif not admitted:
+            board.close(session, 4504)
+        else:
+            self._begin(session, principal, request_id)
 
-    async def _prepare(self, principal: Principal) -> None:
-        """Make the user's own room ready, which is entered with the welcome. Raises BusError."""
+    async def _prepare(self, principal: Principal) -> bool:
+        """Make the user's own room ready, which is entered with the welcome; say whether there is room for one more.
+
+        If so, ``limit.arrived`` must follow. Raises BusError.
+        """
         shared = self._board.shared
         if shared is not None and self._board.rooms.has_family("user"):
             await shared.ready(resolve(f"user:{principal.user_id}"))
+        return await self._board.limit.admit(principal.user_id)
 
     def _begin(self, session: Session, principal: Principal | None, request_id: MessageId | None) -> None:
         board = self._board
         if session.peer.admin_only and (principal is None or not principal.is_admin):
             board.close(session, 4507)
-            return
-        known = 0 if principal is None else len(board.registry.of_user(principal.user_id))
-        if known >= board.options.connections_per_user:
-            board.close(session, 4504)
             return
         session.principal = principal
         board.registry.know(session)

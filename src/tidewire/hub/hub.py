@@ -9,17 +9,16 @@ Source: contract.md section 5.
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-import msgspec
-
 from tidewire.accounts.credential import Credential
-from tidewire.accounts.grants import Address, resolve
+from tidewire.accounts.grants import FAMILIES, Address, resolve
 from tidewire.accounts.model import Principal, Role
 from tidewire.core import protocol
 from tidewire.core.clock import Clock
 from tidewire.core.protocol import Delivery, Member, Since
+from tidewire.hub import census
 from tidewire.hub.builtin import Builtin
 from tidewire.hub.command import Command, Commands
 from tidewire.hub.door import Authenticate, Door, Recheck
@@ -31,27 +30,11 @@ from tidewire.hub.room import EVERYBODY, RoomRules
 from tidewire.hub.rooms import Published, RoomInfo
 from tidewire.hub.session import Peer, Session, Socket
 from tidewire.hub.switchboard import HubOptions, Switchboard
+from tidewire.hub.tally import HubStatistics, count
+from tidewire.hub.user_limit import Elsewhere
 
 # Closing and telling during a drain happens in steps; four a second keeps any second under the bar of R9.
 DRAIN_STEP_S = 0.25
-
-
-class HubStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """Counters since start, and what is now. ``shared``: of rooms that other nodes have as well."""
-
-    connections: int
-    users: int
-    rooms: int
-    opened: int
-    closed_by_code: dict[str, int]
-    published: int
-    delivered: int
-    outbox_bytes: int
-    outbox_peak_bytes: int
-    tasks: int
-    failures: dict[str, int]
-    shared: dict[str, int] = {}
-    presence: dict[str, int] = {}
 
 
 class Hub:
@@ -257,17 +240,24 @@ class Hub:
         if shared is not None and shared.covers(address):
             await shared.ready(address)
 
-    def publish_prefix(
-        self,
-        prefix: str,
-        body: bytes | Mapping[str, bytes],
-        *,
-        kind: str = "room_message",
-        delivery: Delivery | None = None,
-        key: str | None = None,
-    ) -> int:
-        """Send a message to every room with members whose name begins with ``prefix``; return the reach."""
-        return self._board.rooms.publish_prefix(prefix, body, kind=kind, delivery=delivery, key=key)
+    def publish_prefix(self, prefix: str, body: bytes, *, kind: str = "room_message", key: str | None = None) -> int:
+        """Send a message to every room of this node with members whose name begins with ``prefix``; return the reach.
+
+        Raises:
+            RuntimeError: Those rooms are shared with other nodes: that needs ``Everywhere.publish_prefix``.
+        """
+        if self.shares(prefix):
+            raise RuntimeError(f"{prefix} rooms are shared with other nodes; use Everywhere.publish_prefix()")
+        return self._board.rooms.publish_prefix(prefix, body, kind=kind, key=key)
+
+    def shares(self, prefix: str) -> bool:
+        """Whether rooms whose name begins with ``prefix`` (a family and a colon, or more) have a log for all nodes."""
+        family, shared = next(name for name in FAMILIES if prefix.startswith(f"{name}:")), self._board.shared
+        return shared is not None and shared.covers(Address(prefix, family, ""))
+
+    def occupied_rooms(self, prefix: str) -> dict[str, int]:
+        """Return the rooms that somebody is in, by prefix of their names, with how many connections are."""
+        return self._board.rooms.occupied(prefix)
 
     def send_to_connection(self, connection_id: str, encoded: bytes) -> int:
         """Send an encoded message to one connection; return how many (0 or 1) it reached."""
@@ -278,9 +268,13 @@ class Hub:
         """Send an encoded message to all connections of a user; return how many it reached."""
         return self._board.rooms.push_to(self._board.registry.of_user(user_id), [encoded])
 
-    def send_to_all(self, encoded: bytes, allowed: Callable[[Principal | None], bool]) -> int:
-        """Send an encoded message to every connection whose principal passes ``allowed``; return how many."""
-        chosen = [session for session in self._board.registry if allowed(session.principal)]
+    def send_to_holders(self, permission: str, encoded: bytes) -> int:
+        """Send to every connection whose user has a permission; "" stands for every connection, strangers too."""
+        chosen = [
+            session
+            for session in self._board.registry
+            if not permission or (session.principal is not None and session.principal.can(permission))
+        ]
         return self._board.rooms.push_to(chosen, [encoded])
 
     def occupied(self, room_id: str) -> bool:
@@ -307,6 +301,16 @@ class Hub:
         """Await ``confirm`` before messages that a break held up are sent on; it raises BusError or StoreError."""
         if self._board.shared is not None:
             self._board.shared.before_catch_up = confirm
+
+    def know_nodes(self, elsewhere: Elsewhere, known: Callable[[], tuple[Collection[str], list[str]]]) -> None:
+        """Ask ``elsewhere`` of a user's connections on other nodes, ``known`` which nodes live or are silent."""
+        self._board.limit.elsewhere = elsewhere
+        if self._board.counts is not None:
+            self._board.counts.known = known
+
+    def user_connections(self, user_id: int) -> int:
+        """Return how many connections a user has here or is about to have."""
+        return self._board.limit.count(user_id)
 
     def change_user(self, user_id: int, role: Role, permissions: frozenset[str]) -> int:
         """Apply a user's new role and permissions to all their connections at once; return how many."""
@@ -353,6 +357,15 @@ class Hub:
         """Return every living connection."""
         return [self._board.describe(session) for session in self._board.registry]
 
+    def list_connections(self, query: census.ConnectionQuery) -> census.ConnectionsHere:
+        """Return this node's part of a page of connections."""
+        board, now, wall = self._board, self._clock.monotonic(), self._clock.time()
+        return census.list_connections(board.registry, query, board.describe, now=now, wall=wall)
+
+    def list_rooms(self, query: census.RoomQuery) -> census.RoomsHere:
+        """Return this node's part of a page of rooms."""
+        return census.list_rooms(self._board.rooms.info(), query)
+
     def connection(self, connection_id: str) -> ConnectionInfo | None:
         """Return one living connection."""
         session = self._board.registry.get(connection_id)
@@ -372,25 +385,7 @@ class Hub:
 
     def statistics(self) -> HubStatistics:
         """Return counters."""
-        board = self._board
-        return HubStatistics(
-            connections=len(board.registry),
-            users=board.registry.users(),
-            rooms=len(board.rooms),
-            opened=board.registry.opened,
-            closed_by_code={str(code or "none"): n for code, n in board.registry.closed_by_code.items()},
-            published=board.rooms.published,
-            delivered=board.rooms.outflow.delivered,
-            outbox_bytes=board.budget.held_bytes,
-            outbox_peak_bytes=board.budget.peak_bytes,
-            tasks=board.tasks,
-            shared=board.shared.statistics() if board.shared is not None else {},
-            presence=board.presence.statistics() if board.presence is not None else {},
-            failures={
-                **board.failures,
-                **({"flush": board.rooms.outflow.failed} if board.rooms.outflow.failed else {}),
-            },
-        )
+        return count(self._board)
 
     # ---- inside
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import secrets
+from dataclasses import dataclass, field
 
 from tidewire.bus.base import Bus
 from tidewire.bus.room_log import RoomLog
 from tidewire.bus.room_members import RoomMembers
+from tidewire.bus.user_counts import UserCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +20,18 @@ class Links:
         log: What rooms remember.
         members: Who is in them; None: presence is each node's own.
         node: What this node is called; shown to people.
+        slots: How many connections users have on each node; None: each node limits its own.
+        life: Tells this process from an earlier or later one, or another one, of the same name.
     """
 
     bus: Bus
     log: RoomLog
     members: RoomMembers | None = None
     node: str = "node"
+    slots: UserCounts | None = None
+    life: str = field(default_factory=lambda: secrets.token_hex(4))
+
+    @property
+    def instance(self) -> str:
+        """Return the name of this life of the node, to nodes and to the broker."""
+        return f"{self.node}:{self.life}"

@@ -1,7 +1,9 @@
-"""The nodes as one: who else is there, whose connections they have, and what must reach a client wherever it is.
+"""The nodes as one: who else is there, and a question to all of them at once.
 
-Each node says every two seconds that it lives. A question goes to all of them; the answer is what came in time, with
-the names of those that did not answer: a list that lacks a node says so. It must not know rooms, pages or accounts.
+Each node says every two seconds that it lives and how it reaches the broker. A question goes to all; the answer is what
+came in time, with every node that lives or may live and did not answer: an answer that lacks a node says so. A node is
+one life of a process; its name is what the operator called it, and several lives may have the same (workers, an old and
+a new process during a rolling restart). It must not know rooms, connections or pages.
 Source: contract.md section 6 (``/api/v1/admin/connections``); reliability.md 4, "Server".
 """
 
@@ -10,94 +12,85 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal
 
 import msgspec
 
-from tidewire.bus.base import Bus, Subscription
+from tidewire.bus.base import Bus, BusStatus, Subscription, Watch
 from tidewire.core.clock import Clock
 from tidewire.core.errors import BusError
 from tidewire.core.watched_loop import WatchedLoop
-from tidewire.hub.registry import ConnectionInfo
+from tidewire.hub.node_info import NodeInfo, NodeShown, Reach, Silent
 
 CHANNEL = "tidewire:nodes"
 BEAT_EVERY_S = 2.0
 # Three beats: one may be lost, one may be late.
 SILENT_AFTER_S = 6.0
-ANSWER_WITHIN_S = 1.0
-# One message of 500 connections is about 350 KB; whoever wants more asks for fewer at a time.
-LIST_MAX = 500
+# A client leaves a node that has been silent for a heartbeat and its deadline (25 + 10 s); after this none is there.
+GONE_AFTER_S = 60.0
+# Nodes answer from memory in milliseconds; a loop that stalls longer than this is itself the news.
+ANSWER_WITHIN_S = 2.0
 
-
-class Local(Protocol):
-    """What is asked of this node's hub."""
-
-    def connections(self) -> list[ConnectionInfo]:
-        """Return every living connection."""
-        ...
-
-    def force_disconnect(self, connection_id: str) -> int:
-        """Close one connection; return how many that were."""
-        ...
-
-    def send_to_user(self, user_id: int, encoded: bytes) -> int:
-        """Send to all connections of a user; return how many it reached."""
-        ...
-
-    def connection_count(self) -> int:
-        """Return how many connections there are."""
-        ...
-
-
-class NodeInfo(msgspec.Struct, frozen=True, tag="beat", tag_field="type"):
-    """A node that lives. ``node`` is one life of it, ``name`` what the operator called it."""
-
-    node: str
-    name: str
-    connections: int
-    leaving: bool = False
+Handler = Callable[[bytes], bytes]
 
 
 class _Ask(msgspec.Struct, frozen=True, tag="ask", tag_field="type"):
     node: str
     id: str
-    what: Literal["connections", "force_disconnect", "send_to_user"]
-    connection_id: str = ""
-    user_id: int = 0
+    what: str
     payload: bytes = b""
-    limit: int = LIST_MAX
 
 
 class _Answer(msgspec.Struct, frozen=True, tag="answer", tag_field="type"):
     node: str
     to: str
     id: str
-    count: int
-    connections: list[ConnectionInfo] = []
+    payload: bytes = b""
+    understood: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What all nodes answered.
+class Reply:
+    """What one node answered."""
+
+    node: str
+    instance: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Replies:
+    """What all nodes answered, this one first.
 
     Attributes:
-        count: Connections concerned, on all nodes that answered.
-        connections: By node name, at most as many per node as were asked for.
-        silent: Names of the nodes that live and did not answer in time.
+        silent: Who did not.
+        cut_off: Why this node hears no other one at all; empty if it does.
     """
 
-    count: int
-    connections: dict[str, list[ConnectionInfo]]
-    silent: list[str]
+    answers: list[Reply]
+    silent: list[Silent]
+    cut_off: str
+
+    @property
+    def complete(self) -> bool:
+        """Whether every node that there may be has answered."""
+        return not self.silent and not self.cut_off
 
 
 @dataclass(slots=True)
 class _Question:
     waits_for: set[str]
+    enough: Callable[[bytes], bool]
     answers: list[_Answer] = field(default_factory=list)
     done: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def take(self, answer: _Answer) -> None:
+        self.answers.append(answer)
+        self.waits_for.discard(answer.node)
+        if not self.waits_for or (answer.understood and self.enough(answer.payload)):
+            self.done.set()
 
 
 _decode = msgspec.msgpack.Decoder(NodeInfo | _Ask | _Answer).decode
@@ -108,81 +101,183 @@ class Nodes:
     """See the module's text.
 
     Args:
-        local: This node's hub.
         name: What the operator calls this node.
+        count: How many connections this node has.
+        reach: How it reaches what nodes share.
+        instance: What no other life of this or any other node is called.
+
+    Attributes:
+        handlers: Question -> what this node answers; set before ``start``. A handler does not wait, and raises
+            nothing but msgspec.DecodeError.
     """
 
-    def __init__(self, bus: Bus, local: Local, clock: Clock, name: str) -> None:
-        self.node = f"{name}:{secrets.token_hex(4)}"
+    def __init__(
+        self,
+        bus: Bus,
+        clock: Clock,
+        name: str,
+        *,
+        count: Callable[[], int],
+        reach: Callable[[], Mapping[str, Reach]] = dict,
+        instance: str | None = None,
+        answer_within_s: float = ANSWER_WITHIN_S,
+    ) -> None:
+        self.name = name
+        self.node = instance or f"{name}:{secrets.token_hex(4)}"
+        self.handlers: dict[str, Handler] = {}
         self._bus = bus
-        self._local = local
         self._clock = clock
-        self._name = name
+        self._count = count
+        self._reach = reach
+        self._answer_within_s = answer_within_s
+        self._started_at = clock.time()
         self._seen: dict[str, tuple[float, NodeInfo]] = {}
         self._asked: dict[str, _Question] = {}
         self._subscription: Subscription | None = None
+        self._watch: Watch | None = None
         self._loop = WatchedLoop("nodes", BEAT_EVERY_S, self._beat, clock)
         self.malformed = 0
         self.unsent = 0
+        self.incomplete = 0
 
     async def start(self) -> None:
         """Say that this node is there, and listen to the others."""
         self._subscription = self._bus.subscribe(CHANNEL, self._receive)
+        self._watch = self._bus.on_state(self._bus_changed)
         self._loop.start()
-        self._beat()
-        # Whoever is there already says so, instead of being unknown for two seconds.
-        self._say(_Ask(self.node, "", "connections", limit=0))
+        self._hello()
 
     async def stop(self) -> None:
         """Say goodbye. Idempotent."""
         await self._loop.stop()
         if self._subscription is not None:
-            self._say(NodeInfo(self.node, self._name, 0, leaving=True))
+            self._say(NodeInfo(self.node, self.name, 0, leaving=True))
             self._subscription.close()
             self._subscription = None
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
 
     def living(self) -> list[NodeInfo]:
         """Return the nodes that have been heard of in the last six seconds, this one first."""
-        now = self._clock.monotonic()
-        # While nothing can be heard nobody is counted as dead: this node is the one that is cut off.
-        if self._bus.reaches(CHANNEL):
-            for node, (at, _) in list(self._seen.items()):
-                if now - at > SILENT_AFTER_S:
-                    del self._seen[node]
-        return [self._self(), *(info for _, info in self._seen.values())]
+        return [self._self(), *(info for at, info in self._known() if not self._overdue(at))]
 
-    async def connections(self, limit: int = LIST_MAX) -> Found:
-        """Return the connections of all nodes, at most ``limit`` (and ``LIST_MAX``) of each."""
-        mine = self._local.connections()
-        found = await self._ask(_Ask(self.node, secrets.token_hex(8), "connections", limit=limit))
-        found.connections[self._name] = mine[: min(limit, LIST_MAX)]
-        return Found(found.count + len(mine), found.connections, found.silent)
+    def overdue(self) -> list[Silent]:
+        """Return the nodes that were here a minute ago, have not said goodbye, and are not heard any more."""
+        return [self._silent(info.node, "overdue") for at, info in self._known() if self._overdue(at)]
 
-    async def force_disconnect(self, connection_id: str) -> Found:
-        """Close a connection on whichever node it is (4503)."""
-        if self._local.force_disconnect(connection_id):
-            return Found(1, {}, [])
-        return await self._ask(_Ask(self.node, secrets.token_hex(8), "force_disconnect", connection_id=connection_id))
+    def known(self) -> tuple[set[str], list[str]]:
+        """Return the instances that live, this one too, and the names of nodes that are not heard."""
+        silent_since, living, silent = self._clock.monotonic() - SILENT_AFTER_S, {self.node}, list[str]()
+        deaf = not self._bus.reaches(CHANNEL)
+        for at, info in self._known():
+            if at < silent_since and not deaf:
+                silent.append(info.name)
+            else:
+                living.add(info.node)
+        return living, sorted(silent)
 
-    async def send_to_user(self, user_id: int, encoded: bytes) -> Found:
-        """Send an encoded message to all connections of a user, wherever they are; ``count`` of them were reached."""
-        mine = self._local.send_to_user(user_id, encoded)
-        found = await self._ask(_Ask(self.node, secrets.token_hex(8), "send_to_user", user_id=user_id, payload=encoded))
-        return Found(found.count + mine, {}, found.silent)
+    def shown(self) -> list[NodeShown]:
+        """Return every node that lives or is overdue, this one first."""
+        mono, wall = self._clock.monotonic(), self._clock.time()
+        heard = [(mono, self._self(), False), *((at, info, self._overdue(at)) for at, info in self._known())]
+        return [
+            NodeShown(
+                node=info.name,
+                instance=info.node,
+                this=info.node == self.node,
+                connections=info.connections,
+                started_at=info.started_at,
+                heard_at=wall - (mono - at),
+                overdue=overdue,
+                reach=info.reach,
+            )
+            for at, info, overdue in heard
+        ]
+
+    async def ask(
+        self, what: str, payload: bytes = b"", *, enough: Callable[[bytes], bool] = lambda _: False
+    ) -> Replies:
+        """Ask every node, this one included, and return what came in time.
+
+        Args:
+            what: One of ``handlers``.
+            enough: Whether an answer is all that is wanted, so that nobody else need be waited for.
+        """
+        mine = Reply(self.name, self.node, self.handlers[what](payload))
+        if enough(mine.payload):
+            return Replies([mine], [], "")
+        known = {info.node: info.name for _, info in self._known()}
+        question = _Question({info.node for info in self.living()[1:]}, enough)
+        number = secrets.token_hex(8)
+        self._asked[number] = question
+        try:
+            if self._say(_Ask(self.node, number, what, payload)) and question.waits_for:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._answer_within_s):
+                        await question.done.wait()
+        finally:
+            del self._asked[number]
+        return self._replies(mine, question, known)
 
     def statistics(self) -> dict[str, int]:
         """Return counters, and how many nodes live."""
         return {
             "living": len(self.living()),
+            "overdue": len(self.overdue()),
             "questions": len(self._asked),
             "malformed": self.malformed,
             "unsent": self.unsent,
+            "incomplete": self.incomplete,
         }
 
     # ---- inside
 
+    def _replies(self, mine: Reply, question: _Question, known: Mapping[str, str]) -> Replies:
+        good = {each.node: each for each in question.answers if each.understood}
+        answers = [Reply(known.get(node, node.rpartition(":")[0]), node, each.payload) for node, each in good.items()]
+        if any(question.enough(each.payload) for each in answers):
+            return Replies([mine, *answers], [], "")
+        strange = [each.node for each in question.answers if not each.understood]
+        silent = [self._silent(node, "no_answer") for node in question.waits_for]
+        silent += [self._silent(node, "other_version") for node in strange]
+        silent += [each for each in self.overdue() if each.instance not in good | dict.fromkeys(question.waits_for)]
+        status = self._bus.status()
+        cut_off = "" if self._bus.reaches(CHANNEL) else f"the bus is down: {status.reason}"
+        self.incomplete += bool(silent or cut_off)
+        return Replies([mine, *answers], sorted(silent, key=lambda each: each.instance), cut_off)
+
+    def _silent(self, node: str, why: Literal["no_answer", "overdue", "other_version"]) -> Silent:
+        at, info = self._seen.get(node, (self._clock.monotonic(), None))
+        name = info.name if info is not None else node.rpartition(":")[0]
+        return Silent(node=name, instance=node, why=why, heard_s_ago=round(self._clock.monotonic() - at, 1))
+
+    def _known(self) -> list[tuple[float, NodeInfo]]:
+        # While nothing can be heard nobody is counted as gone: this node is the one that is cut off.
+        if self._bus.status().state != "down":
+            now = self._clock.monotonic()
+            for node, (at, _) in list(self._seen.items()):
+                if now - at > GONE_AFTER_S:
+                    del self._seen[node]
+        return list(self._seen.values())
+
+    def _overdue(self, at: float) -> bool:
+        return self._bus.status().state != "down" and self._clock.monotonic() - at > SILENT_AFTER_S
+
     def _self(self) -> NodeInfo:
-        return NodeInfo(self.node, self._name, self._local.connection_count())
+        return NodeInfo(self.node, self.name, self._count(), started_at=self._started_at, reach=dict(self._reach()))
+
+    def _hello(self) -> None:
+        self._beat()
+        # Whoever is there already says so, instead of being unknown for two seconds.
+        self._say(_Ask(self.node, "", "hello"))
+
+    def _bus_changed(self, status: BusStatus) -> None:
+        if status.state != "down":
+            # Nobody could be heard meanwhile: whoever was there counts as there until it has had time to say so.
+            now = self._clock.monotonic()
+            self._seen = {node: (max(at, now - BEAT_EVERY_S), info) for node, (at, info) in self._seen.items()}
+            self._hello()
 
     def _beat(self) -> None:
         self._say(self._self())
@@ -194,22 +289,6 @@ class Nodes:
             self.unsent += 1
             return False
         return True
-
-    async def _ask(self, ask: _Ask) -> Found:
-        others = {info.node: info.name for info in self.living()[1:]}
-        question = self._asked[ask.id] = _Question(set(others))
-        try:
-            if self._say(ask) and question.waits_for:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(ANSWER_WITHIN_S):
-                        await question.done.wait()
-        finally:
-            del self._asked[ask.id]
-        connections: dict[str, list[ConnectionInfo]] = {}
-        for answer in question.answers:
-            connections.setdefault(others.get(answer.node, answer.node), []).extend(answer.connections)
-        silent = sorted(others[node] for node in question.waits_for)
-        return Found(sum(answer.count for answer in question.answers), connections, silent)
 
     def _receive(self, _: str, payloads: Sequence[bytes]) -> None:
         for payload in payloads:
@@ -225,11 +304,7 @@ class Nodes:
             elif isinstance(message, _Ask):
                 self._answer(message)
             elif message.to == self.node and message.id in self._asked:
-                question = self._asked[message.id]
-                question.answers.append(message)
-                question.waits_for.discard(message.node)
-                if not question.waits_for:
-                    question.done.set()
+                self._asked[message.id].take(message)
 
     def _hear(self, info: NodeInfo) -> None:
         if info.leaving:
@@ -238,15 +313,13 @@ class Nodes:
             self._seen[info.node] = (self._clock.monotonic(), info)
 
     def _answer(self, ask: _Ask) -> None:
-        count, listed = 0, list[ConnectionInfo]()
         if not ask.id:
             self._beat()
             return
-        if ask.what == "connections":
-            everything = self._local.connections()
-            count, listed = len(everything), everything[: max(0, min(ask.limit, LIST_MAX))]
-        elif ask.what == "force_disconnect":
-            count = self._local.force_disconnect(ask.connection_id)
+        try:
+            payload = self.handlers[ask.what](ask.payload)
+        except (KeyError, msgspec.DecodeError, UnicodeDecodeError):
+            # Asked by a version that knows more than this one.
+            self._say(_Answer(self.node, ask.node, ask.id, understood=False))
         else:
-            count = self._local.send_to_user(ask.user_id, ask.payload)
-        self._say(_Answer(self.node, ask.node, ask.id, count, listed))
+            self._say(_Answer(self.node, ask.node, ask.id, payload))

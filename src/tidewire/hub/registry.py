@@ -122,6 +122,14 @@ class Registry:
         """Return the user's living connections, oldest first."""
         return list(self._by_user.get(user_id, ()))
 
+    def open_of_user(self, user_id: int) -> int:
+        """Return how many connections a user has that are not being closed."""
+        return sum(not session.lifecycle.ended for session in self._by_user.get(user_id, ()))
+
+    def user_ids(self) -> list[int]:
+        """Return who has at least one connection."""
+        return list(self._by_user)
+
     def of_login(self, session_id: str) -> list[Session]:
         """Return the living connections that stand on one login."""
         return [s for s in self._by_id.values() if s.principal is not None and s.principal.session_id == session_id]

@@ -42,12 +42,18 @@ class RoomInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Published(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a publish: ``reached`` is how many connections are in the room."""
+    """What became of a publish.
+
+    Attributes:
+        reached: How many connections are in the room, on all nodes, as each last said.
+        not_counted: Names of nodes that may have more; absent if there are none.
+    """
 
     room_id: str
     reached: int
     epoch: str | None = None
     offset: int | None = None
+    not_counted: list[str] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Rooms:
@@ -225,18 +231,13 @@ class Rooms:
             room_id=room_id, reached=len(room), epoch=room.epoch if placed else None, offset=publication.offset
         )
 
-    def publish_prefix(
-        self,
-        prefix: str,
-        body: bytes | Mapping[str, bytes],
-        *,
-        kind: str = "room_message",
-        delivery: Delivery | None = None,
-        key: str | None = None,
-    ) -> int:
+    def publish_prefix(self, prefix: str, body: bytes, *, kind: str, key: str | None = None) -> int:
         """Send a message to every room that has members and whose name begins with ``prefix``; return the reach."""
-        names = [name for name, room in self._rooms.items() if name.startswith(prefix) and len(room)]
-        return sum(self.publish(name, body, kind=kind, delivery=delivery, key=key).reached for name in names)
+        return sum(self.publish(name, body, kind=kind, key=key).reached for name in self.occupied(prefix))
+
+    def occupied(self, prefix: str) -> dict[str, int]:
+        """Return the rooms that somebody is in, by prefix of their names, with how many connections are."""
+        return {name: len(room) for name, room in self._rooms.items() if name.startswith(prefix) and len(room)}
 
     def receive(self, room: Room[Session], posted: Posted, *, offset: int | None, at: float) -> None:
         """Send on what was published on any node: with ``offset`` it is the room's next message, else it has no place.

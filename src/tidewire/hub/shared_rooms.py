@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 
+import msgspec
 import structlog
 
 from tidewire.accounts.grants import Address, resolve
@@ -22,6 +23,7 @@ from tidewire.core.protocol import Delivery, Since
 from tidewire.hub.followed import Followed, bounds_of
 from tidewire.hub.posted import VOLATILE, Posted, pack, posted, unpack
 from tidewire.hub.replica import Step
+from tidewire.hub.room_counts import RoomCounts
 from tidewire.hub.rooms import Published, Rooms
 from tidewire.hub.shared_presence import PRESENCE, SharedPresence
 
@@ -66,6 +68,7 @@ class SharedRooms:
         self._compare_at = 0.0
         self._retry_at = 0.0
         self.presence: SharedPresence | None = None
+        self.counts: RoomCounts | None = None
         self.before_catch_up: Callable[[], Awaitable[None]] | None = None
         self.on_health: Callable[[str], None] | None = None
         self.trouble = ""
@@ -90,6 +93,10 @@ class SharedRooms:
         self._watches = []
         for shared in list(self._known.values()):
             self._detach(shared)
+
+    def occupied(self) -> dict[str, int]:
+        """Return the shared rooms that somebody is in here, with how many connections are."""
+        return {room_id: len(shared.room) for room_id, shared in self._known.items() if len(shared.room)}
 
     def covers(self, address: Address) -> bool:
         """Whether the room's messages come from the log."""
@@ -144,16 +151,21 @@ class SharedRooms:
         address = resolve(room_id)
         rules = self._rooms.require_rules(address.family)
         timestamp, shared = self._clock.time(), self._known.get(room_id)
-        reached = 0 if shared is None else len(shared.room)
+        elsewhere, silent = self.counts.elsewhere(room_id) if self.counts is not None else (0, [])
+        reached = elsewhere + (0 if shared is None else len(shared.room))
+        not_counted = silent or msgspec.UNSET
         placed = delivery in (None, rules.delivery) and rules.delivery != "volatile"
         message = pack(posted(body, kind=kind, timestamp=timestamp, key=key, delivery=None if placed else delivery))
         if not placed:
             self._bus.publish(channel_of(room_id), [VOLATILE + message])
-            return Published(room_id=room_id, reached=reached)
+            return Published(room_id=room_id, reached=reached, not_counted=not_counted)
         known = None if shared is None else shared.replica.place
         bounds = bounds_of(rules)
         done = await self._log.append(room_id, message, bounds=bounds, key=op_key, known=known)
-        return Published(room_id=room_id, reached=reached, epoch=done.place.epoch, offset=done.place.offset)
+        place = done.place
+        return Published(
+            room_id=room_id, reached=reached, epoch=place.epoch, offset=place.offset, not_counted=not_counted
+        )
 
     def tick(self, now: float) -> None:
         """Leave rooms that nobody is in, compare places, try again what failed; called a few times a second."""

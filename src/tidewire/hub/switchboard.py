@@ -28,11 +28,13 @@ from tidewire.hub.outbox import HARD_BYTES, Budget, Outbox, Outcome
 from tidewire.hub.outflow import Scheduler
 from tidewire.hub.registry import ConnectionInfo, Registry, describe
 from tidewire.hub.room import RoomRules
+from tidewire.hub.room_counts import RoomCounts
 from tidewire.hub.rooms import Rooms
 from tidewire.hub.session import Peer, Session, Socket
 from tidewire.hub.shared_presence import SharedPresence
 from tidewire.hub.shared_rooms import SharedRooms
 from tidewire.hub.timetable import Timetable
+from tidewire.hub.user_limit import UserLimit
 
 _log = structlog.get_logger(__name__)
 
@@ -100,8 +102,18 @@ class Switchboard:
             epoch=f"e-{secrets.token_hex(4)}",
             close_slow=self._close_slow,
         )
+        self.limit = UserLimit(
+            options.connections_per_user,
+            self.registry.open_of_user,
+            self.registry.user_ids,
+            links.slots if links is not None else None,
+            clock,
+            links.instance if links is not None else "",
+            self.spawn,
+        )
         self.shared: SharedRooms | None = None
         self.presence: SharedPresence | None = None
+        self.counts: RoomCounts | None = None
         if links is not None:
             self._link(links)
         self.failures: Counter[str] = Counter()
@@ -119,10 +131,11 @@ class Switchboard:
         self.shared.on_health = self._tell_health
         if links.members is not None:
             # Another life of this node must not be taken for this one.
-            name = f"{links.node}:{secrets.token_hex(4)}"
             self.presence = self.shared.presence = SharedPresence(
-                self.rooms.attendance, links.members, links.bus, self.clock, self.spawn, name
+                self.rooms.attendance, links.members, links.bus, self.clock, self.spawn, links.instance
             )
+        links.log.on_connect(lambda _: self.limit.rewrite())
+        self.counts = self.shared.counts = RoomCounts(links.bus, links.instance, self.shared.occupied)
 
     # ---- running
 
@@ -133,12 +146,16 @@ class Switchboard:
         self._next_sweep = self.clock.monotonic() + SWEEP_S
         if self.shared is not None:
             self.shared.start()
+        if self.counts is not None:
+            self.counts.start()
         self._keeper = background(self._keep_time(), "hub-time")
 
     async def stop(self) -> None:
         """Cut every connection, cancel what runs, wait for it. Idempotent."""
         for session in self.registry:
             session.socket.abort()
+        if self.counts is not None:
+            self.counts.stop()
         if self.shared is not None:
             self.shared.stop()
         running = [*self._tasks, *([self._keeper] if self._keeper is not None else [])]
@@ -208,6 +225,8 @@ class Switchboard:
             return False
         self._leave_all(session)
         self.remind(session)
+        if session.principal is not None:
+            self.limit.changed(session.principal.user_id)
         return True
 
     def slow(self, session: Session) -> None:
@@ -223,6 +242,8 @@ class Switchboard:
         self._timetable.discard(session)
         info = describe(session, now=now, wall=wall, closed_at=wall)
         self.registry.remove(session, info)
+        if session.principal is not None:
+            self.limit.changed(session.principal.user_id)
         self._farewells.note(session.close_code, connection_id=session.connection_id, now=now)
         if self._closed is not None:
             self._closed(info)
@@ -241,6 +262,9 @@ class Switchboard:
         self.rooms.attendance.tick(now)
         if self.shared is not None:
             self.shared.tick(now)
+        if self.counts is not None:
+            self.counts.tick()
+        self.limit.tick(now)
         if self.presence is not None:
             self.presence.tick(now)
         if now >= self._next_sweep:

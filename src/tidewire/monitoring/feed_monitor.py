@@ -6,17 +6,19 @@ second to sum up. Ticks that arrive in between cost one dictionary look-up and o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from tidewire.bus.base import Bus, Subscription
 from tidewire.core.clock import Clock
 from tidewire.core.feed_status import FEED_STANDBY_CHANNEL, FEED_STATUS_CHANNEL
 from tidewire.core.market import TICK_CHANNEL
 from tidewire.core.watched_loop import WatchedLoop
+from tidewire.hub.node_info import NodeShown
 from tidewire.monitoring.bus_tick import Seen
 from tidewire.monitoring.feed_report import FeedReport
 from tidewire.monitoring.feed_view import FeedView
@@ -65,6 +67,7 @@ class FeedMonitor:
         self._started: tuple[float, float] | None = None
         self._signature: tuple[object, ...] | None = None
         self._look_again = True
+        self._nodes: Callable[[], Sequence[NodeShown]] = tuple
         self._loops = {
             "flush": WatchedLoop("flush", FLUSH_EVERY_S, self._flush, clock),
             "second": WatchedLoop("second", 1.0, self._second, clock, aligned=True),
@@ -107,10 +110,15 @@ class FeedMonitor:
         """Show another part's loop in the status as well."""
         self._loops_shown[loop.name] = loop
 
+    def watch_nodes(self, nodes: Callable[[], Sequence[NodeShown]]) -> None:
+        """Show the nodes in the status as well."""
+        self._nodes = nodes
+
     def report(self) -> FeedReport:
-        """Return the present state of feed, bus and loops."""
+        """Return the present state of feed, bus, nodes and loops."""
         loops = {name: loop.report() for name, loop in self._loops_shown.items()} if self._started else {}
-        return self.view.report(now=self.clock.time(), mono=self.clock.monotonic(), loops=loops)
+        report = self.view.report(now=self.clock.time(), mono=self.clock.monotonic(), loops=loops)
+        return replace(report, nodes=tuple(self._nodes()))
 
     def status(self) -> dict[str, Any]:
         """Return the status as plain JSON types: contract.md section 3 at top level, with additions."""

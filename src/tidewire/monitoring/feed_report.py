@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from tidewire.core.feed_status import FeedPause, FeedStandby, FeedStatus, LineHealth
 from tidewire.core.loop_report import LoopReport
+from tidewire.hub.node_info import NodeShown
 from tidewire.monitoring.bus_errors import BusErrorReport
 from tidewire.monitoring.bus_tick import UNASSIGNED, Malformed
 from tidewire.monitoring.history import UNKNOWN, Point, point_of
@@ -80,6 +81,7 @@ class MonitorStatus(msgspec.Struct, frozen=True, kw_only=True):
         timestamp: When this answer was made, Unix seconds.
         feed_timestamp: When the feed measured what is in here; None if it never spoke.
         feed_silent_since: When the feed was last heard, if that is too long ago; else None.
+        nodes: Every node, this one first, and how each reaches bus and room log.
     """
 
     timestamp: float
@@ -97,6 +99,7 @@ class MonitorStatus(msgspec.Struct, frozen=True, kw_only=True):
     loops: dict[str, LoopReport]
     leader: Leader | None
     standby: list[FeedStandby]
+    nodes: list[NodeShown]
     connections: dict[str, LineHealth]
 
 
@@ -124,6 +127,7 @@ class FeedReport(msgspec.Struct, frozen=True, kw_only=True):
     errors: BusErrorReport
     loops: dict[str, LoopReport]
     standby: tuple[FeedStandby, ...] = ()
+    nodes: tuple[NodeShown, ...] = ()
 
     def lines(self) -> dict[str, LineHealth]:
         """Return every slot; while the feed is silent, none of them as connected."""
@@ -157,6 +161,7 @@ class FeedReport(msgspec.Struct, frozen=True, kw_only=True):
             loops=self.loops,
             leader=Leader(node=feed.node, fence=feed.fence) if feed else None,
             standby=list(self.standby),
+            nodes=list(self.nodes),
             connections=lines,
         )
 
@@ -208,6 +213,7 @@ class FeedReport(msgspec.Struct, frozen=True, kw_only=True):
             feed and (feed.source, feed.total_connections, feed.connected_count, feed.paused, tuple(feed.warnings)),
             feed and (feed.node, feed.fence),
             self.standby,
+            tuple(node.signature() for node in self.nodes),
             self.errors.count,
             self.unassigned_count > 0,
             tuple((name, loop.is_late, loop.failures) for name, loop in self.loops.items()),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from tidewire.hub.hub import HubStatistics
+from tidewire.hub.tally import HubStatistics
 
 _GAUGES = {
     "connections": "Client connections now",
@@ -43,7 +43,7 @@ class HubCollector(Collector):
         statistics: Callable[[], HubStatistics],
         refused: Callable[[], Mapping[int, int]],
         counters: Mapping[str, Callable[[], float]],
-        groups: Mapping[str, Callable[[], Mapping[str, int]]],
+        groups: Mapping[str, Callable[[], Mapping[str, float]]],
     ) -> None:
         self._statistics = statistics
         self._refused = refused

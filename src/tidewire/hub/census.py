@@ -1,0 +1,199 @@
+"""Lists of one node's connections and rooms: filtered, sorted and cut to a page, and pages of several nodes joined.
+
+A page begins after the last row of the one before (not at a number), so that rows that come and go move nothing. Only
+the rows of the page are described: a list over ten thousand connections looks at a few fields of each. It must not know
+nodes, HTTP or who asks.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+import msgspec
+
+from tidewire.hub.registry import ConnectionInfo
+from tidewire.hub.rooms import RoomInfo
+from tidewire.hub.session import Session
+
+SortKey = Literal[
+    "connected_at",
+    "last_activity",
+    "messages_in_per_second",
+    "messages_out_per_second",
+    "queued_bytes",
+    "missed",
+    "round_trip_ms",
+    "rooms",
+    "username",
+]
+# Names of rooms in a row; a row of 100 rooms would be 13 KB, and the connection's own page has them all.
+ROOMS_SHOWN = 20
+# One message of 200 rows is about 150 KB.
+PAGE_MAX = 200
+
+Value = float | str
+
+
+class ConnectionQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which connections, in which order. An empty text matches all.
+
+    Attributes:
+        user: A user's name or number, exactly.
+        room: The connection is in this room.
+        ip: Its address, exactly.
+        slow: Only those that read too slowly: something is held back for them, or they did not get something.
+        after: Sort value and id of the last row of the page before.
+    """
+
+    user: str = ""
+    room: str = ""
+    ip: str = ""
+    slow: bool = False
+    sort: SortKey = "connected_at"
+    descending: bool = False
+    limit: int = 50
+    after: tuple[Value, str] | None = None
+
+
+class ConnectionRow(ConnectionInfo, frozen=True, kw_only=True):
+    """One connection in a list. ``rooms`` has at most 20 of ``room_count``; ``missed`` is all it did not get."""
+
+    node: str = ""
+    instance: str = ""
+    room_count: int
+    missed: int
+
+
+class ConnectionsHere(msgspec.Struct, frozen=True):
+    """One node's part of a page. ``matching`` counts all pages; ``total`` all connections."""
+
+    total: int
+    matching: int
+    rows: list[ConnectionRow]
+
+
+class RoomQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which rooms, by name. ``after``: name of the last row of the page before."""
+
+    prefix: str = ""
+    limit: int = 50
+    after: str = ""
+
+
+class RoomsHere(msgspec.Struct, frozen=True):
+    """One node's part of a page."""
+
+    total: int
+    matching: int
+    rows: list[RoomInfo]
+
+
+def list_connections(
+    sessions: Iterable[Session],
+    query: ConnectionQuery,
+    describe: Callable[[Session], ConnectionInfo],
+    *,
+    now: float,
+    wall: float,
+) -> ConnectionsHere:
+    """Return one node's part of a page. ``now``: monotonic seconds; ``wall``: Unix seconds."""
+    total, chosen = 0, list[Session]()
+    for session in sessions:
+        total += 1
+        if _matches(session, query):
+            chosen.append(session)
+    value_of = _VALUES[query.sort]
+    keyed = {session.connection_id: (value_of(session, now, wall), session) for session in chosen}
+    order = [(value, connection_id) for connection_id, (value, _) in keyed.items()]
+    page = cut(order, query.after, query.limit, descending=query.descending)
+    return ConnectionsHere(total, len(chosen), [_row(describe(keyed[connection_id][1])) for _, connection_id in page])
+
+
+def list_rooms(rooms: Iterable[RoomInfo], query: RoomQuery) -> RoomsHere:
+    """Return one node's part of a page, by name."""
+    everything = list(rooms)
+    chosen = {room.room_id: room for room in everything if room.room_id.startswith(query.prefix)}
+    names = heapq.nsmallest(_bounded(query.limit), (name for name in chosen if name > query.after))
+    return RoomsHere(len(everything), len(chosen), [chosen[name] for name in names])
+
+
+def cut(
+    order: Iterable[tuple[Value, str]], after: tuple[Value, str] | None, limit: int, *, descending: bool
+) -> list[tuple[Value, str]]:
+    """Return the page of ``order`` that begins after a row; the values are all numbers or all texts."""
+    if after is None:
+        rest = order
+    elif descending:
+        rest = (each for each in order if each < after and each[1] != after[1])
+    else:
+        # Times are derived from two clocks and may waver in the last digit: the row itself is never shown twice.
+        rest = (each for each in order if each > after and each[1] != after[1])
+    return (heapq.nlargest if descending else heapq.nsmallest)(_bounded(limit), rest)
+
+
+def sort_value(row: ConnectionRow, sort: SortKey) -> Value:
+    """Return what a described row is sorted by; the same as where it was listed."""
+    if sort == "username":
+        return row.username or ""
+    if sort == "rooms":
+        return row.room_count
+    if sort == "round_trip_ms":
+        return -1.0 if row.round_trip_ms is None else row.round_trip_ms
+    value: float = getattr(row, sort)
+    return value
+
+
+def whole_row(info: ConnectionInfo) -> ConnectionRow:
+    """Return a connection as a row with all its rooms."""
+    fields = {name: getattr(info, name) for name in ConnectionInfo.__struct_fields__}
+    missed = info.replaced + info.dropped + info.given_up
+    return ConnectionRow(**fields, room_count=len(info.rooms), missed=missed)
+
+
+def _row(info: ConnectionInfo) -> ConnectionRow:
+    row = whole_row(info)
+    return row if row.room_count <= ROOMS_SHOWN else msgspec.structs.replace(row, rooms=row.rooms[:ROOMS_SHOWN])
+
+
+def _bounded(limit: int) -> int:
+    return max(0, min(limit, PAGE_MAX))
+
+
+def _matches(session: Session, query: ConnectionQuery) -> bool:
+    principal = session.principal
+    if query.user and (principal is None or query.user not in (principal.username, str(principal.user_id))):
+        return False
+    if query.room and query.room not in session.subscriptions:
+        return False
+    if query.ip and session.peer.ip != query.ip:
+        return False
+    return not query.slow or _missed(session) > 0 or _queued(session) > 0
+
+
+def _queued(session: Session) -> int:
+    return session.outbox.statistics().bytes + session.socket.unwritten_bytes()
+
+
+def _missed(session: Session) -> int:
+    held = session.outbox.statistics()
+    return held.replaced + held.dropped + held.given_up
+
+
+def _rate(session: Session, now: float, since: int, until: int) -> float:
+    return (until - since) / max(1.0, now - session.marks[0])
+
+
+# Sort key -> value of a session; the very numbers that ``registry.describe`` puts into its row.
+_VALUES: dict[SortKey, Callable[[Session, float, float], Value]] = {
+    "connected_at": lambda session, now, wall: session.connected_at,
+    "last_activity": lambda session, now, wall: wall - (now - session.lifecycle.last_seen),
+    "messages_in_per_second": lambda session, now, wall: _rate(session, now, session.marks[1], session.messages_in),
+    "messages_out_per_second": lambda session, now, wall: _rate(session, now, session.marks[2], session.sequence),
+    "queued_bytes": lambda session, now, wall: _queued(session),
+    "missed": lambda session, now, wall: _missed(session),
+    "round_trip_ms": lambda session, now, wall: -1.0 if session.round_trip_ms is None else session.round_trip_ms,
+    "rooms": lambda session, now, wall: len(session.subscriptions),
+    "username": lambda session, now, wall: session.principal.username if session.principal is not None else "",
+}
