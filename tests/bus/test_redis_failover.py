@@ -41,7 +41,7 @@ class Pair:
         self.primary.kill()
         await until(self.log, "down")
         await ask(self.replica, "REPLICAOF", "NO", "ONE")
-        self.proxy.target(self.replica.port)
+        self.proxy.target = self.replica.port
         await until(self.log, "up")
 
 

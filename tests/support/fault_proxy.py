@@ -63,10 +63,6 @@ class FaultProxy:
         else:
             self._open.set()
 
-    def target(self, port: int) -> None:
-        """Forward connections of later on to another port."""
-        self._target = port
-
     def hold(self, number: int) -> None:
         """Let nothing more through on the connection that was accepted as ``number`` (from 0) until it ends."""
         self._held.add(number)

@@ -129,14 +129,7 @@ class HubSide:
             closed=self.log.closed,
         )
         self.reach = ReachWatch(bus, links.log if links is not None else None)
-        self.nodes = Nodes(
-            bus,
-            clock,
-            settings.node_name,
-            count=self.hub.connection_count,
-            reach=self.reach.now,
-            instance=None if links is None else links.instance,
-        )
+        self.nodes = self._meet_nodes(bus, settings.node_name)
         self.everywhere = Everywhere(self.nodes, self.hub)
         self.hub.know_nodes(self.everywhere.connections_elsewhere, self.nodes.known)
         policy = Policy(
@@ -158,16 +151,23 @@ class HubSide:
         self._untold_reviews = Throttle(every_s=300.0)
         self.reviews_failed = 0
         # Other nodes hear of changes at once; a process alone has nobody to tell.
-        self._changes: AccountChanges | None = None
-        if links is not None:
-            self._changes = AccountChanges(
-                bus,
-                review=self._look_everybody_up,
-                user_changed=self._user_changed_elsewhere,
-                login_ended=self._login_ended_elsewhere,
-            )
-            self.hub.confirm_before_catch_up(self._changes.confirm)
+        self._changes = None if links is None else self._tell_others(bus)
         self._hearing = False
+
+    def _meet_nodes(self, bus: Bus, name: str) -> Nodes:
+        instance = None if self._links is None else self._links.instance
+        count, reach = self.hub.connection_count, self.reach.now
+        return Nodes(bus, self._clock, name, count=count, reach=reach, instance=instance)
+
+    def _tell_others(self, bus: Bus) -> AccountChanges:
+        changes = AccountChanges(
+            bus,
+            review=self._look_everybody_up,
+            user_changed=self._user_changed_elsewhere,
+            login_ended=self._login_ended_elsewhere,
+        )
+        self.hub.confirm_before_catch_up(changes.confirm)
+        return changes
 
     def routes(self) -> list[APIRouter]:
         """Return the HTTP routes."""

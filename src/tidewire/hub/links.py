@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, field
 
-from tidewire.bus.base import Bus
-from tidewire.bus.room_log import RoomLog
+from tidewire.bus.base import Bus, BusStatus
+from tidewire.bus.room_log import LogStatus, RoomLog
 from tidewire.bus.room_members import RoomMembers
 from tidewire.bus.user_counts import UserCounts
 
@@ -35,3 +35,10 @@ class Links:
     def instance(self) -> str:
         """Return the name of this life of the node, to nodes and to the broker."""
         return f"{self.node}:{self.life}"
+
+
+def trouble_of(bus: BusStatus, log: LogStatus) -> str:
+    """Return why shared rooms cannot be kept up to date, "" if they can."""
+    if bus.state == "down" or any(shard.state == "down" for shard in bus.shards):
+        return f"bus: {bus.reason}"
+    return f"log: {log.reason}" if log.state != "up" else ""

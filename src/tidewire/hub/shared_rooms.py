@@ -21,6 +21,7 @@ from tidewire.core.clock import Clock
 from tidewire.core.errors import BusError, StoreError
 from tidewire.core.protocol import Delivery, Since
 from tidewire.hub.followed import Followed, bounds_of
+from tidewire.hub.links import trouble_of
 from tidewire.hub.posted import VOLATILE, Posted, pack, posted, unpack
 from tidewire.hub.replica import Step
 from tidewire.hub.room_counts import RoomCounts
@@ -72,10 +73,7 @@ class SharedRooms:
         self.before_catch_up: Callable[[], Awaitable[None]] | None = None
         self.on_health: Callable[[str], None] | None = None
         self.trouble = ""
-        self.healed = 0
-        self.catch_ups = 0
-        self.interrupted = 0
-        self.unreadable = 0
+        self.healed = self.catch_ups = self.interrupted = self.unreadable = 0
 
     def start(self) -> None:
         """Begin to notice breaks."""
@@ -299,9 +297,7 @@ class SharedRooms:
         self._tell_health()
 
     def _tell_health(self) -> None:
-        log, bus = self._log.status(), self._bus.status()
-        cut = bus.state == "down" or any(shard.state == "down" for shard in bus.shards)
-        trouble = f"bus: {bus.reason}" if cut else f"log: {log.reason}" if log.state != "up" else ""
+        trouble = trouble_of(self._bus.status(), self._log.status())
         if bool(trouble) != bool(self.trouble) and self.on_health is not None:
             self.on_health(trouble)
         self.trouble = trouble

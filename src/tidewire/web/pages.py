@@ -99,6 +99,13 @@ def pages_router(
             server_time=f"{settings.now():.3f}",
         )
 
+    _add_documents(router, page, asyncapi)
+    return router
+
+
+def _add_documents(router: APIRouter, page: Callable[..., Response], asyncapi: Mapping[str, object] | None) -> None:
+    """Add what describes the programs' side."""
+
     @router.get("/docs")
     def docs(request: Request, principal: Annotated[Principal, Depends(current_principal)]) -> Response:
         """The HTTP API, browsable, from our own files."""
@@ -115,8 +122,6 @@ def pages_router(
         def messages(_principal: Annotated[Principal, Depends(current_principal)]) -> Response:
             """The hub's messages for programs."""
             return JSONResponse(asyncapi, headers={"Cache-Control": "no-store"})
-
-    return router
 
 
 class BuiltFiles(StaticFiles):
