@@ -147,9 +147,8 @@ class HubSide:
             WatchedLoop("connection-purge", PURGE_EVERY_S, self.log.purge, clock),
         ]
         self._listening: list[Callable[[], None]] = []
-        self._reviewed_at = clock.monotonic()
         self._untold_reviews = Throttle(every_s=300.0)
-        self.reviews_failed = 0
+        self._reviewed_at, self.reviews_failed = clock.monotonic(), 0
         # Other nodes hear of changes at once; a process alone has nobody to tell.
         self._changes = None if links is None else self._tell_others(bus)
         self._hearing = False
