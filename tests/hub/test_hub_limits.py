@@ -8,11 +8,26 @@ import itertools
 from tests.hub.conftest import Client, Stage, data, turns
 from tidewire.accounts.model import Role
 from tidewire.core import protocol
+from tidewire.hub.door import ADMITTED_AT_ONCE
 
 UUID = "0b1f6d9a-9d3e-4a57-8f3e-0a1b2c3d4e5f"
 
 
 # ---- deadlines and limits
+
+
+async def test_a_storm_of_newcomers_is_looked_up_a_few_at_a_time(stage: Stage) -> None:
+    """Never more than so many at once; who goes while waiting for a turn costs no look-up; all others get in."""
+    stage.doorman.hold = asyncio.Event()
+    clients = [await stage.client(f"user-{n}") for n in range(ADMITTED_AT_ONCE + 50)]
+    await turns()
+    assert len(stage.doorman.asked) == ADMITTED_AT_ONCE
+    gone, rest = clients[-1], clients[:-1]
+    stage.hub.lost(gone.session, None)
+    stage.doorman.hold.set()
+    await turns(20)
+    assert all(client.session.lifecycle.open for client in rest)
+    assert len(stage.doorman.asked) == len(rest)
 
 
 async def test_the_heartbeat_finds_the_dead(stage: Stage) -> None:

@@ -56,11 +56,12 @@ class Logins:
                 principal = key_principal(record, owner)
                 return principal if principal is not None and now < principal.expires_at else None
             return None
-        for session, user in await self._sessions.by_ids([session_id]):
-            idle = now - session.last_seen >= self._rules.idle_s
-            if not user.disabled and self._alive(session, now) and not idle:
-                return principal_of(user, session)
-        return None
+        found = await self._sessions.by_id(session_id)
+        if found is None:
+            return None
+        session, user = found
+        idle = now - session.last_seen >= self._rules.idle_s
+        return principal_of(user, session) if not user.disabled and self._alive(session, now) and not idle else None
 
     async def review(self, principals: Collection[Principal]) -> list[Change]:
         """Return what has changed since ``principals`` were loaded. Raises StoreError.

@@ -6,6 +6,7 @@ Source: contract.md section 5, "Authentication" and revocation; reliability.md 3
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -23,6 +24,9 @@ from tidewire.hub.switchboard import Switchboard
 
 _log = structlog.get_logger(__name__)
 
+# Who comes while so many are being looked up waits: of ten thousand at once each would otherwise overrun its deadline
+# at the broker. Enough to keep the database and the broker busy.
+ADMITTED_AT_ONCE = 200
 # A client may send its first requests together with ``authenticate``; more than this is a flood.
 MAX_EARLY_MESSAGES = 64
 
@@ -50,6 +54,7 @@ class Door:
         if recheck is not None:
             board.on_heartbeat = self.look_again
         self._authenticate = authenticate
+        self._turn = asyncio.Semaphore(ADMITTED_AT_ONCE)
         # Each question under way -> users and logins that were changed since it was asked.
         self._asked: dict[object, set[int | str]] = {}
         self.resume: Callable[[Session, bytes], None] | None = None
@@ -192,10 +197,14 @@ class Door:
 
     async def _check(self, session: Session, credential: Credential, request_id: MessageId | None) -> None:
         board, admitted = self._board, False
+        principal: Principal | None = None
         try:
-            principal = await self._who(credential)
-            if principal is not None:
-                admitted = await self._prepare(principal)
+            async with self._turn:
+                # Who has gone while waiting for a turn is not looked up.
+                if not session.lifecycle.ended:
+                    principal = await self._who(credential)
+                if principal is not None:
+                    admitted = await self._prepare(principal)
         except StoreError:
             board.close(session, 4101)
             return

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import select, update
 
 from tidewire.store.activity import insert_activity
+from tidewire.store.batched import Batched
 from tidewire.store.database import Database
 from tidewire.store.models import ApiKey, User
 from tidewire.store.records import ActivityEntry, ApiKeyRecord, UserRecord
@@ -18,6 +19,7 @@ class ApiKeys:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._by_digest = Batched(self._find)
 
     async def add(self, record: ApiKeyRecord, audit: ActivityEntry | None = None) -> None:
         """Add a key and its audit row in one transaction. Raises StoreError."""
@@ -37,16 +39,19 @@ class ApiKeys:
 
     async def find(self, key_hash: bytes) -> tuple[ApiKeyRecord, UserRecord] | None:
         """Return the key with this digest and its user, whatever their state. Raises StoreError."""
-        query = select(ApiKey, User).join(User, User.id == ApiKey.user_id).where(ApiKey.key_hash == key_hash)
-        async with self._database.read() as session:
-            row = (await session.execute(query)).one_or_none()
-            return None if row is None else (api_key_record(row[0]), user_record(row[1]))
+        return await self._by_digest.get(key_hash)
 
     async def by_ids(self, key_ids: Collection[str]) -> list[tuple[ApiKeyRecord, UserRecord]]:
         """Return the keys with these public ids and their users, whatever their state. Raises StoreError."""
         query = select(ApiKey, User).join(User, User.id == ApiKey.user_id).where(ApiKey.id.in_(key_ids))
         async with self._database.read() as session:
             return [(api_key_record(row[0]), user_record(row[1])) for row in await session.execute(query)]
+
+    async def _find(self, hashes: Sequence[bytes]) -> dict[bytes, tuple[ApiKeyRecord, UserRecord]]:
+        query = select(ApiKey, User).join(User, User.id == ApiKey.user_id).where(ApiKey.key_hash.in_(hashes))
+        async with self._database.read() as session:
+            rows = await session.execute(query)
+            return {row[0].key_hash: (api_key_record(row[0]), user_record(row[1])) for row in rows}
 
     async def list_all(self) -> list[tuple[ApiKeyRecord, UserRecord]]:
         """Return every key with its user, newest first. Raises StoreError."""

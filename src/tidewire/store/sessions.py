@@ -5,12 +5,13 @@ A row is found by the digest of its token; the token itself never comes here.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tidewire.store.activity import insert_activity
+from tidewire.store.batched import Batched
 from tidewire.store.database import Database
 from tidewire.store.models import Session, User
 from tidewire.store.records import ActivityEntry, SessionRecord, UserRecord
@@ -22,6 +23,8 @@ class Sessions:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._by_digest = Batched(self._find)
+        self._by_id = Batched(self._find_ids)
 
     async def add(self, record: SessionRecord, audit: ActivityEntry | None = None) -> None:
         """Add a session and its audit row in one transaction. Raises StoreError."""
@@ -42,16 +45,26 @@ class Sessions:
 
     async def find(self, token_hash: bytes) -> tuple[SessionRecord, UserRecord] | None:
         """Return the session with this digest and its user, whatever their state. Raises StoreError."""
-        query = select(Session, User).join(User, User.id == Session.user_id).where(Session.token_hash == token_hash)
-        async with self._database.read() as session:
-            row = (await session.execute(query)).one_or_none()
-            return None if row is None else (session_record(row[0]), user_record(row[1]))
+        return await self._by_digest.get(token_hash)
+
+    async def by_id(self, session_id: str) -> tuple[SessionRecord, UserRecord] | None:
+        """Return the session with this public id and its user, whatever their state. Raises StoreError."""
+        return await self._by_id.get(session_id)
 
     async def by_ids(self, session_ids: Collection[str]) -> list[tuple[SessionRecord, UserRecord]]:
         """Return the sessions with these public ids and their users, whatever their state. Raises StoreError."""
         query = select(Session, User).join(User, User.id == Session.user_id).where(Session.id.in_(session_ids))
         async with self._database.read() as session:
             return [(session_record(row[0]), user_record(row[1])) for row in await session.execute(query)]
+
+    async def _find(self, hashes: Sequence[bytes]) -> dict[bytes, tuple[SessionRecord, UserRecord]]:
+        query = select(Session, User).join(User, User.id == Session.user_id).where(Session.token_hash.in_(hashes))
+        async with self._database.read() as session:
+            rows = await session.execute(query)
+            return {row[0].token_hash: (session_record(row[0]), user_record(row[1])) for row in rows}
+
+    async def _find_ids(self, session_ids: Sequence[str]) -> dict[str, tuple[SessionRecord, UserRecord]]:
+        return {found[0].id: found for found in await self.by_ids(session_ids)}
 
     async def touch_all(self, session_ids: Collection[str], now: float) -> None:
         """Note that the sessions were used at ``now``; never moves back. Raises StoreError."""
