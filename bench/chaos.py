@@ -118,7 +118,7 @@ async def storage(chosen: argparse.Namespace) -> Found:
     found: dict[str, outages.Storage] = {}
     with tempfile.TemporaryDirectory() as folder:
         async with plant(Path(folder), users=scale.users) as built:
-            run = Storm(built, scale, chosen.seed, "storage", speakers=True)
+            run = Storm(built, scale, chosen.seed, "storage", steady=True)
 
             async def script() -> None:
                 for how in ("freeze", "kill"):
@@ -183,7 +183,7 @@ async def masses(chosen: argparse.Namespace) -> Found:
     scale = Scale(1, chosen.masses, MASSES_ROOMS, 4, 20.0, 0.0)
     with tempfile.TemporaryDirectory() as folder:
         async with plant(Path(folder), users=scale.users) as built:
-            run = Storm(built, scale, chosen.seed, "masses", speakers=True, ceiling_s=MASSES_CEILING_S)
+            run = Storm(built, scale, chosen.seed, "masses", steady=True, ceiling_s=MASSES_CEILING_S)
             found = outages.Exodus()
             outcome = await run.play(lambda: outages.exodus(run, found))
     figures = [

@@ -83,7 +83,7 @@ class Storm:
 
     Args:
         prefix: Rooms are ``app:PREFIX-0``, ...
-        speakers: All publishers speak over sockets; otherwise half of them.
+        steady: All publishers speak over sockets, to the last node; otherwise half of them, to any node.
         ceiling_s: Until all are in their rooms.
     """
 
@@ -94,10 +94,10 @@ class Storm:
         seed: int,
         prefix: str = "storm",
         *,
-        speakers: bool = False,
+        steady: bool = False,
         ceiling_s: float = CONVERGE_CEILING_S,
     ) -> None:
-        self._speakers_only = speakers
+        self._steady = steady
         self._ceiling_s = ceiling_s
         self.plant = plant
         self.scale = scale
@@ -140,6 +140,9 @@ class Storm:
         serving = self.plant.serving
         return chance.choice(serving).port if serving else None
 
+    def _last(self, _: random.Random) -> int | None:
+        return self.plant.nodes[-1].port
+
     def _follower(self, number: int) -> Follower:
         user = SPEAKERS + number % (self.scale.users - SPEAKERS)
         return Follower(
@@ -154,8 +157,8 @@ class Storm:
         chance = random.Random(f"{self.seed}/publisher {number}")
         people, user = self.plant.people, number % SPEAKERS
         way = (
-            Speaker(lambda port: people.headers_of(port, user), self.choose, chance)
-            if number % 2 or self._speakers_only
+            Speaker(lambda port: people.headers_of(port, user), self._last if self._steady else self.choose, chance)
+            if number % 2 or self._steady
             else Poster(people.key, self.choose, chance)
         )
         every_s = self.scale.publishers / self.scale.rate

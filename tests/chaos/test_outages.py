@@ -44,7 +44,7 @@ async def test_a_frozen_valkey_is_told_and_costs_nothing_acknowledged(tmp_path: 
 async def test_without_postgres_messages_flow_and_what_needs_it_is_refused(tmp_path: Path) -> None:
     """Postgres killed: publishes over open sockets go on and reach everybody; an HTTP request gets a storage code."""
     async with asyncio.timeout(CEILING_S), plant(tmp_path, users=SMALL.users) as built:
-        run = Storm(built, SMALL, seed(1), "storage", speakers=True)
+        run = Storm(built, SMALL, seed(1), "storage", steady=True)
         found = []
 
         async def script() -> None:
