@@ -23,6 +23,8 @@ from tidewire.core.clock import SystemClock
 from tidewire.core.feed_status import FEED_STATUS_CHANNEL
 from tidewire.core.loop_watch import LoopWatch
 from tidewire.core.market import TICK_CHANNEL
+from tidewire.core.memory import GIVE_BACK_EVERY_S, give_back
+from tidewire.core.watched_loop import WatchedLoop
 from tidewire.monitoring.metrics import FeedSideCollector, NodeCollector, new_registry
 from tidewire.settings import Settings
 from tidewire.web.health import Check
@@ -60,6 +62,7 @@ class Platform:
         self._clock = SystemClock()
         self._stack = AsyncExitStack()
         self._watch = LoopWatch()
+        self._memory = WatchedLoop("memory", GIVE_BACK_EVERY_S, give_back, self._clock)
         broker = Broker(settings, self._clock)
         self.bus = FencedBus(broker.bus, (TICK_CHANNEL, FEED_STATUS_CHANNEL), self._clock)
         self._links = broker.links(self.bus)
@@ -130,6 +133,8 @@ class Platform:
             await self._probe.start()
             log.info("metrics", url=self.metrics_url, node=settings.node_name)
         self._watch.start()
+        self._memory.start()
+        self._stack.push_async_callback(self._memory.stop)
 
     def _make_probe(self, storage: Storage) -> Probe:
         """Return this process's own port for health and metrics, with what its sides know."""
