@@ -28,7 +28,7 @@ Group = Literal["customer", "policy", "coverages", "vehicle", "driver"]
 # The fifty states and the District of Columbia (US Postal Service, Publication 28, appendix B).
 STATES = tuple(
     "AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY NC ND OH OK OR "
-    "PA RI SC SD TN TX UT VT VA WA WV WI WY".split()
+    "PA RI SC SD TN TX UT VT VA WA WV WI WY".split()  # noqa: SIM905
 )
 PRODUCTS = ("personal_auto",)
 DEDUCTIBLES = ("250", "500", "1000", "2500")

@@ -1,4 +1,4 @@
-"""A quote and its changes as the queries hand them up, without any SQL type. Pure; it must not know how they are stored.
+"""A quote and its changes as the queries hand them up, without any SQL type. Pure.
 
 What a field may contain and who may change it is in ``quotes/``. All times are Unix seconds, UTC.
 """
