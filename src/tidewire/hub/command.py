@@ -133,6 +133,7 @@ def answer(request_id: MessageId | None, kind: str | None, error: TidewireError 
             temporary=body.temporary,
             retry_after_ms=body.retry_after_ms,
             about=kind,
+            details=body.details,
         )
     )
 
