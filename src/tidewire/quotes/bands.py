@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
-_RANGE = re.compile(r"(?P<low>\d{1,9})(?:\.\.(?P<below>\d{1,9}))?")
+_RANGE = re.compile(r"(?P<low>[0-9]{1,9})(?:\.\.(?P<below>[0-9]{1,9}))?")
 
 
 @dataclass(frozen=True, slots=True, order=True)

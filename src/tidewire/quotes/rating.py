@@ -4,8 +4,8 @@
     total                 = sum of the coverages + policy fee, raised to the minimum premium if that is more
 
 Amounts are ``Decimal`` under a context that refuses to lose a digit, so the order of the factors cannot matter.
-Rounding happens once per coverage, half up to the cent; everything after it is addition of cents, so the parts add up to
-the total. It must not know quotes, who asks, or how progress is told.
+Rounding happens once per coverage, half up to the cent; everything after it is addition of cents, so the parts add up
+to the total. It must not know quotes, who asks, or how progress is told.
 Source: docs/rating.md; Python manual, "decimal", "Context objects" (the Inexact trap).
 """
 
@@ -114,6 +114,7 @@ def refusal(found: tuple[Fault, ...]) -> InvalidRequest:
         required_action="Complete or correct the fields named, then calculate again.",
         will_not="Tidewire will not guess a fact or leave out a coverage.",
         code="facts_incomplete",
+        details={"fields": {fault.field: fault.reason for fault in found}},
     )
 
 

@@ -30,17 +30,19 @@ class Places:
 
     Attributes:
         lines: Path of a table or key -> its line, from 1; the first one where it is written twice.
+        implied: Path of a table that has no header of its own -> the line of the first thing in it.
         repeated: Every key or table that was there already: (its path, its line, the line of the first).
     """
 
     lines: dict[Path, int] = field(default_factory=dict)
+    implied: dict[Path, int] = field(default_factory=dict)
     repeated: list[tuple[Path, int, int]] = field(default_factory=list)
 
     def line_of(self, path: Path) -> int:
         """Return the line of a path, or of the nearest thing that it stands in; 1 if there is none."""
         while path:
-            if path in self.lines:
-                return self.lines[path]
+            if line := self.lines.get(path) or self.implied.get(path):
+                return line
             path = path[:-1]
         return 1
 
@@ -62,6 +64,8 @@ def places_of(text: str) -> Places:
 
 
 def _note(found: Places, path: Path, line: int) -> None:
+    for length in range(1, len(path)):
+        found.implied.setdefault(path[:length], line)
     if path in found.lines:
         found.repeated.append((path, line, found.lines[path]))
     else:

@@ -16,6 +16,8 @@ from tidewire.quotes.toml_place import Path, Places, places_of
 
 Problem = tuple[int, str]
 
+# More digits than Python makes an integer of (sys.int_info.default_max_str_digits); it does not say where they are.
+_ENDLESS = re.compile(r"[0-9_]{4301,}")
 _AT_LINE = re.compile(r"\(at line (\d+), column \d+\)")
 
 
@@ -141,13 +143,17 @@ def _parsed(text: str, places: Places) -> dict[str, Any]:
 def _number(literal: str) -> Decimal:
     try:
         return Decimal(literal)
-    except InvalidOperation as exc:
-        raise ValueError(f"{literal[:40]} is no number that can be kept") from exc
+    except InvalidOperation:
+        # An exponent of twenty digits: for us it is no number, and refused where its key is known.
+        return Decimal("NaN")
 
 
 def _syntax(reason: str, text: str) -> Problem:
-    at = _AT_LINE.search(reason)
-    line = int(at[1]) if at else text.count("\n") + 1
+    at, endless = _AT_LINE.search(reason), _ENDLESS.search(text)
+    if at:
+        line = int(at[1])
+    else:
+        line = text.count("\n", 0, endless.start() if endless and "digits" in reason else len(text)) + 1
     return line, f"this is not TOML: {_AT_LINE.sub('', reason).strip()[:160]}"
 
 
