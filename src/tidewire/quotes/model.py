@@ -1,7 +1,7 @@
 """What a quote consists of: every field with its kind, bounds and label, and how a value is read. Pure.
 
 A value comes as JSON and is kept in one normal form: text trimmed, money as text with two decimals, dates as ISO 8601.
-What cannot be read is refused with the reason; nothing is rounded, cut or guessed. It must not know who edits, or rating.
+What cannot be read is refused with the reason; nothing is rounded, cut or guessed. It must not know who edits.
 Source: contract.md section 5, features.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -26,10 +26,11 @@ Kind = Literal["text", "long_text", "email", "choice", "integer", "money", "date
 Group = Literal["customer", "policy", "coverages", "vehicle", "driver"]
 
 # The fifty states and the District of Columbia (US Postal Service, Publication 28, appendix B).
-STATES = tuple(
+_CODES = (
     "AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY NC ND OH OK OR "
-    "PA RI SC SD TN TX UT VT VA WA WV WI WY".split()  # noqa: SIM905
+    "PA RI SC SD TN TX UT VT VA WA WV WI WY"
 )
+STATES = tuple(_CODES.split())
 PRODUCTS = ("personal_auto",)
 DEDUCTIBLES = ("250", "500", "1000", "2500")
 # Longer texts are no notes but documents.
@@ -216,7 +217,8 @@ def read_value(spec: FieldSpec, value: Any, today: date) -> JsonValue:
         if spec.required:
             raise ValueError("This cannot be empty.")
         return None
-    return _READERS[spec.kind](spec, value, today)
+    read: Callable[[FieldSpec, Any, date], JsonValue] = _READERS[spec.kind]
+    return read(spec, value, today)
 
 
 def _read_text(spec: FieldSpec, value: Any, _: date) -> str:
