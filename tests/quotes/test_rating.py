@@ -132,7 +132,9 @@ def test_where_the_plan_rises_with_a_variable_the_premium_never_falls(given_fact
     assert {"vehicle_value", "incidents", "annual_mileage"} <= set(rising)
     name = data.draw(st.sampled_from(rising))
     value = given_facts.measures[name]
-    more = data.draw(st.integers(int(value) + (value != int(value)), SHIPPED_PLAN.ranges[name].below - 1) | st.just(value))
+    more = data.draw(
+        st.integers(int(value) + (value != int(value)), SHIPPED_PLAN.ranges[name].below - 1) | st.just(value)
+    )
     higher = replace(given_facts, measures={**given_facts.measures, name: more})
     low, high = rate(SHIPPED_PLAN, given_facts), rate(SHIPPED_PLAN, higher)
     assert high.total >= low.total
@@ -169,7 +171,7 @@ def _leaves(value: object) -> list[object]:
 
 @given(any_facts(SHIPPED_PLAN))
 def test_no_number_is_a_float_anywhere(given_facts: Facts) -> None:
-    """Neither in the plan, nor in a premium, nor in what is sent: amounts are texts that give the same decimals again."""
+    """Neither in the plan, nor in a premium, nor in what is sent: amounts are texts of the same decimals."""
     rated = rate(SHIPPED_PLAN, given_facts)
     for leaf in [*_leaves(SHIPPED_PLAN), *_leaves(rated), *_leaves(plain(rated))]:
         assert not isinstance(leaf, float)
