@@ -12,8 +12,6 @@ import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-import msgspec
-
 from tidewire.accounts.credential import Credential
 from tidewire.accounts.grants import Address, resolve
 from tidewire.accounts.model import Principal, Role
@@ -23,6 +21,8 @@ from tidewire.core.protocol import Delivery, Member, Since
 from tidewire.hub.builtin import Builtin
 from tidewire.hub.command import Command, Commands
 from tidewire.hub.door import Authenticate, Door, Recheck
+from tidewire.hub.features import Features
+from tidewire.hub.figures import HubStatistics
 from tidewire.hub.links import Links
 from tidewire.hub.outflow import Scheduler
 from tidewire.hub.reception import Reception
@@ -36,24 +36,6 @@ from tidewire.hub.switchboard import HubOptions, Switchboard
 DRAIN_STEP_S = 0.25
 
 
-class HubStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """Counters since start, and what is now. ``shared``: of rooms that other nodes have as well."""
-
-    connections: int
-    users: int
-    rooms: int
-    opened: int
-    closed_by_code: dict[str, int]
-    published: int
-    delivered: int
-    outbox_bytes: int
-    outbox_peak_bytes: int
-    tasks: int
-    failures: dict[str, int]
-    shared: dict[str, int] = {}
-    presence: dict[str, int] = {}
-
-
 class Hub:
     """See the module's text.
 
@@ -64,6 +46,9 @@ class Hub:
         commands: Further client messages, from features.
         links: What this node shares with others; None if it is alone.
         opened, closed: Told about every connection, for the record; must not block.
+
+    Attributes:
+        features: What features may do beside publishing.
     """
 
     def __init__(
@@ -86,8 +71,10 @@ class Hub:
             rules, options, clock=clock, scheduler=scheduler, links=links, opened=opened, closed=closed
         )
         self._door = Door(self._board, authenticate, recheck)
-        table = Commands([*Builtin(self._board, self._door).commands(), *commands])
+        builtin = Builtin(self._board, self._door)
+        table = Commands([*builtin.commands(), *commands])
         self._reception = Reception(self._board, self._door, table)
+        self.features = Features(self._board, builtin, table)
         self._options = options
         self._draining = False
         self._random = random.Random()  # noqa: S311 - spreads clients, hides nothing

@@ -79,6 +79,8 @@ class Rooms:
         self.published = 0
         # Called before somebody enters a room that nobody is in, so that a feature can put its present state there.
         self.fill: Callable[[Address, bool], None] | None = None
+        # Called when a member belongs to another audience of its room from now on.
+        self.moved: Callable[[Session, Address], None] | None = None
         # Rooms that somebody else forgets.
         self.pinned: set[str] = set()
 
@@ -92,6 +94,10 @@ class Rooms:
     def has_family(self, family: str) -> bool:
         """Whether there are rooms of this kind here."""
         return family in self._rules
+
+    def occupied(self, prefix: str) -> list[str]:
+        """Return the names with this beginning of rooms that somebody is in."""
+        return [name for name, room in self._rooms.items() if name.startswith(prefix) and len(room)]
 
     def rules_of(self, family: str) -> RoomRules | None:
         """Return how rooms of a family behave; None if there are none here."""
@@ -191,6 +197,8 @@ class Rooms:
                 return
         since = Since(room.epoch, room.offset)
         room.join(session, audience=audience, batch=session.batch, since=since, now=self._clock.monotonic())
+        if self.moved is not None:
+            self.moved(session, subscription.address)
 
     # ---- publishing
 
@@ -235,8 +243,8 @@ class Rooms:
         key: str | None = None,
     ) -> int:
         """Send a message to every room that has members and whose name begins with ``prefix``; return the reach."""
-        names = [name for name, room in self._rooms.items() if name.startswith(prefix) and len(room)]
-        return sum(self.publish(name, body, kind=kind, delivery=delivery, key=key).reached for name in names)
+        rooms = self.occupied(prefix)
+        return sum(self.publish(name, body, kind=kind, delivery=delivery, key=key).reached for name in rooms)
 
     def receive(self, room: Room[Session], posted: Posted, *, offset: int | None, at: float) -> None:
         """Send on what was published on any node: with ``offset`` it is the room's next message, else it has no place.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from tidewire.hub.hub import HubStatistics
+from tidewire.hub.figures import HubStatistics
 
 _GAUGES = {
     "connections": "Client connections now",

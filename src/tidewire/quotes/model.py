@@ -217,7 +217,7 @@ def read_value(spec: FieldSpec, value: Any, today: date) -> JsonValue:
         if spec.required:
             raise ValueError("This cannot be empty.")
         return None
-    read: Callable[[FieldSpec, Any, date], JsonValue] = _READERS[spec.kind]
+    read = _READERS[spec.kind]
     return read(spec, value, today)
 
 
@@ -299,7 +299,7 @@ def _read_boolean(_spec: FieldSpec, value: Any, _: date) -> bool:
     return value
 
 
-_READERS = {
+_READERS: dict[Kind, Callable[[FieldSpec, Any, date], JsonValue]] = {
     "text": _read_text,
     "long_text": _read_text,
     "email": _read_email,

@@ -211,8 +211,13 @@ class Quotes:
             return list(await session.scalars(query.order_by(_QUOTES.c.expires_at).limit(limit)))
 
     async def versions(self, quote_ids: Sequence[str], since: float) -> Mapping[str, int]:
-        """Return number -> version of those that have been changed after ``since``. Raises StoreError."""
-        query = select(_QUOTES.c.id, _QUOTES.c.version).where(_QUOTES.c.id.in_(quote_ids), _QUOTES.c.updated_at > since)
+        """Return number -> version of those that have been changed after they were made and ``since``.
+
+        Raises:
+            StoreError: The database failed.
+        """
+        changed = and_(_QUOTES.c.updated_at > since, _QUOTES.c.updated_at > _QUOTES.c.created_at)
+        query = select(_QUOTES.c.id, _QUOTES.c.version).where(_QUOTES.c.id.in_(quote_ids), changed)
         async with self._database.read() as session:
             return {row.id: row.version for row in await session.execute(query)}
 
