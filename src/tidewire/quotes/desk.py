@@ -102,8 +102,12 @@ class Desk:
         return await self._change(quote_id, decide, act, same)
 
     async def rate(self, quote_id: str, premium: Premium, author: Author = SYSTEM) -> Outcome:
-        """Store what rating said. Raises Conflict (``superseded``) if a fact was changed since; else as ``edit``."""
-        act = Act(author, self._clock.time(), reason=f"calculation {premium.calculation_id}")
+        """Store what rating said, once for each calculation.
+
+        Raises as ``edit``, and Conflict (``superseded``) if a fact was changed since, or a newer one was quicker.
+        """
+        name = premium.calculation_id
+        act = Act(author, self._clock.time(), op_id=name, reason=f"calculation {name}")
         return await self._change(quote_id, lambda quote: editing.rate(quote, premium, act), act, _anything)
 
     async def expire(self, quote_id: str) -> bool:
