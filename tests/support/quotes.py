@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.support.platform import Served
@@ -32,3 +33,28 @@ async def edit(client: RawClient, quote_id: str, field: str, value: Any, base: i
     """Edit a field; return the reply."""
     client.say("field_edit", id=op_id, quote_id=quote_id, field=field, value=value, base_revision=base, op_id=op_id)
     return await client.expect("reply", id=op_id)
+
+
+# Everything that rating needs; with the shipped plan.
+RATEABLE: dict[str, Any] = {
+    "effective_date": (datetime.now(UTC).date() + timedelta(days=14)).isoformat(),
+    "coverage_liability": "50/100/50",
+    "coverage_collision": "500",
+    "discount_paid_in_full": True,
+    "vehicle_year": 2021,
+    "vehicle_value": "25000.00",
+    "annual_mileage": 12_000,
+    "driver_birth_date": "1990-03-16",
+    "driver_licensed_years": 10,
+    "driver_incidents": 1,
+}
+
+
+async def calculate(site: Served, quote_id: str, username: str = "bob") -> dict[str, Any]:
+    """Ask for a calculation over HTTP; return the answer."""
+    async with site.http(username) as http:
+        answer = await http.post(f"/api/v1/quotes/{quote_id}/calculate")
+    assert answer.status_code == 202, answer.text
+    assert answer.headers["Location"] == f"/api/v1/quotes/{quote_id}/calculation"
+    document: dict[str, Any] = answer.json()
+    return document

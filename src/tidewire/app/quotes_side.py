@@ -53,11 +53,9 @@ class QuotesSide:
         self.conversation = Conversation(self.desk, self.attention, hub, clock)
         self.api = QuotesApi(self.desk, callers, clock)
         calculations = Calculations(requests)
-        self._endings = [
-            Ending(calculations, self.desk.quotes, hub, clock),
-            Ending(Calculations(background), aside.quotes, hub, clock),
-        ]
-        self.calculator = Calculator(calculations, self.desk, self._endings[0], plans, clock, node=node)
+        self.ending = Ending(calculations, self.desk.quotes, hub, clock)
+        self.sweeper = Ending(Calculations(background), aside.quotes, hub, clock)
+        self.calculator = Calculator(calculations, self.desk, self.ending, plans, clock, node=node)
         self.calculations = CalculationsApi(self.calculator, callers)
         self.expiry = Expiry(aside, clock)
         self.healing = Healing(aside, hub, clock)
@@ -65,7 +63,7 @@ class QuotesSide:
         self._jobs = [
             WatchedLoop("quotes-expiry", EXPIRE_EVERY_S, self.expiry.run, clock),
             WatchedLoop("quotes-healing", HEAL_EVERY_S, self.healing.step, clock),
-            WatchedLoop("quotes-calculations", SWEEP_EVERY_S, self._endings[1].sweep, clock),
+            WatchedLoop("quotes-calculations", SWEEP_EVERY_S, self.sweeper.sweep, clock),
         ]
 
     def routes(self) -> list[APIRouter]:
@@ -99,5 +97,5 @@ class QuotesSide:
         }
 
     def _calculation_counts(self) -> dict[str, int]:
-        here, aside = (ending.counts for ending in self._endings)
-        return {**self.calculator.statistics(), **{name: count + aside[name] for name, count in here.items()}}
+        ended = {name: count + self.sweeper.counts[name] for name, count in self.ending.counts.items()}
+        return {**self.calculator.statistics(), **ended}

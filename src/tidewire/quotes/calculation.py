@@ -107,7 +107,7 @@ class Calculator:
         )
         record, superseded = await self._calculations.begin(quote_id, new)
         self.counts["begun"] += 1
-        task = background(self._run(record, superseded, author), f"calculation:{record.calculation_id}")
+        task = background(self.run(record, author, superseded), f"calculation:{record.calculation_id}")
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return record
@@ -137,7 +137,12 @@ class Calculator:
 
     # ---- one calculation
 
-    async def _run(self, record: CalculationRecord, superseded: CalculationRecord | None, author: Author) -> None:
+    async def run(self, record: CalculationRecord, author: Author, superseded: CalculationRecord | None = None) -> None:
+        """Calculate what has begun; when this returns it has ended, or a sweep will end it.
+
+        Args:
+            superseded: What ran until this one began.
+        """
         if superseded is not None:
             await self._ending.superseded(superseded)
         try:
@@ -153,14 +158,15 @@ class Calculator:
             await self._fail(record, _broken(error))
 
     async def _calculate(self, record: CalculationRecord, author: Author) -> None:
-        premium = await self._rate(record)
+        premium = await self.premium(record)
         if not await self._calculations.move(record, CalculationState.STORING):
             # A newer one has the row and has told so; or the deadline has passed, and whoever saw it has told that.
             return
         await self._store(record, premium, author)
         await self._ending.end(record, CalculationState.DONE)
 
-    async def _rate(self, record: CalculationRecord) -> Premium:
+    async def premium(self, record: CalculationRecord) -> Premium:
+        """Rate what a calculation is for, telling its stages; nothing is stored. Raises InvalidRequest, StoreError."""
         await self._ending.passed(record, STAGES[0], done=False)
         quote = await self._desk.quotes.get(record.quote_id)
         product = quote.value("product")

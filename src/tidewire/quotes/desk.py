@@ -126,7 +126,7 @@ class Desk:
     # ---- inside
 
     async def _change(self, quote_id: str, decide: Callable[[Quote], Decision], act: Act, same: Same) -> Outcome:
-        async with self._turn(quote_id):
+        async with self.turn(quote_id):
             outcome = await self.quotes.change(quote_id, decide, actor_id=act.author.user_id, op_id=act.op_id)
             self._count(outcome, same)
             if not outcome.repeated and outcome.changes:
@@ -153,7 +153,7 @@ class Desk:
             )
 
     @asynccontextmanager
-    async def _turn(self, quote_id: str) -> AsyncIterator[None]:
+    async def turn(self, quote_id: str) -> AsyncIterator[None]:
         """Wait for one's turn with a quote on this node."""
         lock, users = self._locks.get(quote_id, (asyncio.Lock(), 0))
         self._locks[quote_id] = (lock, users + 1)
