@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.support.platform import Served
 from tests.support.ws_client import RawClient
+from tidewire.quotes.model import Premium, PremiumLine
 
 BASIC = {"customer_name": "Grace Hopper", "state": "CA", "product": "personal_auto"}
 PREMIUM = "1204.00"
@@ -58,3 +59,21 @@ async def calculate(site: Served, quote_id: str, username: str = "bob") -> dict[
     assert answer.headers["Location"] == f"/api/v1/quotes/{quote_id}/calculation"
     document: dict[str, Any] = answer.json()
     return document
+
+
+async def rate(site: Served, quote_id: str, amount: str = PREMIUM) -> None:
+    """Store a premium as rating does."""
+    desk = site.side.quotes.desk
+    quote = await desk.quotes.get(quote_id)
+    premium = Premium(
+        amount=amount,
+        currency="USD",
+        term_months=6,
+        plan="test@1",
+        # Each is another calculation: the same one is stored once.
+        calculation_id=f"k-{quote.version}",
+        based_on_version=quote.version,
+        at=quote.updated_at,
+        breakdown=(PremiumLine("coverage_liability", "Liability", amount=amount),),
+    )
+    await desk.rate(quote_id, premium)
