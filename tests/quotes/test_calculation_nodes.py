@@ -85,8 +85,7 @@ async def test_an_end_is_replayed_to_whoever_was_away(tmp_path: Path, valkey: Va
             assert time.monotonic() < until
         async with two.raw("ada") as ada:
             ada.say("subscribe", id=1, room_id=f"quote:{quote_id}", since=since)
-            subscribed = await ada.expect("subscribed")
-            assert subscribed["recovered"], (subscribed, since)
+            assert (await ada.expect("subscribed", room_id=f"quote:{quote_id}"))["recovered"]
             assert (await ended(ada, begun["calculation_id"]))["stage"] == "done"
 
 

@@ -45,7 +45,6 @@ from tidewire.monitoring.connection_log import FLUSH_EVERY_S, ConnectionLog
 from tidewire.monitoring.hub_metrics import HubCollector
 from tidewire.quotes import rules as quote_rules
 from tidewire.quotes import wire as quote_wire
-from tidewire.quotes.calculation_wire import CalculationProgress
 from tidewire.quotes.plan_shelf import load_plans
 from tidewire.settings import Settings
 from tidewire.store.connections import Connections
@@ -71,7 +70,7 @@ ROOMS: dict[str, RoomRules] = {
 # What is said on the socket: (by clients, by the server), for /asyncapi.json.
 MESSAGES: tuple[tuple[type[msgspec.Struct], ...], tuple[type[msgspec.Struct], ...]] = (
     (*protocol.CLIENT_TYPES, *quote_wire.CLIENT_TYPES),
-    (*get_args(protocol.ServerMessage), market.TickMessage, *quote_wire.SERVER_TYPES, CalculationProgress),
+    (*get_args(protocol.ServerMessage), market.TickMessage, *quote_wire.SERVER_TYPES),
 )
 
 # A change made by another process (the command line, another node) is noticed after this at most.
