@@ -26,8 +26,6 @@ EXPIRE_EVERY_S = 60.0
 # One batch takes well under a second, so that edits in between are not held up.
 EXPIRE_BATCH = 100
 HEAL_EVERY_S = 2.0
-# A change is published within milliseconds of its commit; one that is not after this was left behind.
-GRACE_S = 2.0
 # Nodes' clocks may differ by this much, and a round may be late by as much again.
 OVERLAP_S = 30.0
 # Numbers in one query; SQLite takes 999.
