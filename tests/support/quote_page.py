@@ -17,6 +17,7 @@ class QuotePage:
         ready: A state has come since the page last knew that it has none.
         place: Of the last message of the room, for ``since``.
         wants: What must be sent next: nothing, or ``quote_subscribe``.
+        asked: The state is on its way.
         applied: Versions applied from updates, in order.
     """
 
@@ -28,6 +29,7 @@ class QuotePage:
     ready: bool = False
     place: dict[str, Any] | None = None
     wants: str = ""
+    asked: bool = False
     applied: list[int] = field(default_factory=list)
     _held: dict[int, dict[str, Any]] = field(default_factory=dict)
 
@@ -38,10 +40,11 @@ class QuotePage:
             return
         if kind == "subscribed":
             if not message["recovered"]:
-                self._forget()
+                self.ready = False
+                self.wants = "" if self.asked else "quote_subscribe"
                 self.place = {"epoch": message["epoch"], "offset": message["offset"]}
         elif kind in ("gap", "unsubscribed"):
-            self._forget()
+            self.ready, self.asked, self.wants = False, False, "quote_subscribe"
         elif kind == "quote_state":
             self._load(message)
         elif kind in ("field_update", "quote_update"):
@@ -54,14 +57,11 @@ class QuotePage:
         """Versions that have come and cannot be applied yet."""
         return sorted(self._held)
 
-    def _forget(self) -> None:
-        self.ready, self.wants = False, "quote_subscribe"
-
     def _load(self, state: dict[str, Any]) -> None:
         assert state["version"] >= self.version, "a state older than an update before it"
         self.version, self.fields = state["version"], state["fields"]
         self.status, self.premium = state["quote"]["status"], state["quote"].get("premium", "absent")
-        self.ready, self.wants = True, ""
+        self.ready, self.asked, self.wants = True, False, ""
         self._drain()
 
     def _drain(self) -> None:

@@ -136,7 +136,6 @@ class Tab:
     acked: dict[str, dict[str, Any]] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     sent: dict[str, dict[str, Any]] = field(default_factory=dict)
-    _fetched: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
     def of(cls, stage: QuoteStage, quote_id: str, user_id: int) -> Tab:
@@ -163,7 +162,7 @@ class Tab:
         if self.client is not None:
             self.read()
             self.client.lose()
-            self.client = None
+            self.client, self.page.asked = None, False
 
     def edit(self, field_name: str, value: Any, *, base: int | None = None) -> str:
         """Send an edit on what the page shows, or on an older revision; return its op_id."""
@@ -195,7 +194,7 @@ class Tab:
             if message["type"] == "reply" and message["id"] in self.sent:
                 self._answered(message)
         if self.page.wants:
-            self.page.wants = ""
+            self.page.wants, self.page.asked = "", True
             self._say("quote_subscribe", id="state", quote_id=self.quote_id)
 
     def _answered(self, reply: Mapping[str, Any]) -> None:
