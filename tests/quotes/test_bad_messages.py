@@ -70,14 +70,13 @@ async def test_every_member_is_needed(site: Served, name: str) -> None:
 
 
 async def test_values_that_are_not_json_are_refused(site: Served) -> None:
-    """NaN, Infinity, a lone surrogate and text that is not UTF-8 never reach a field; a megabyte ends the connection."""
+    """NaN, Infinity, a lone surrogate never reach a field; a megabyte ends the connection."""
     quote_id = await make_quote(site)
     async with site.raw("bob") as bob:
         for value in (b"NaN", b"Infinity", b"-Infinity", b'"\\ud800"', b"1e", b"01", b"'x'"):
             text = json.dumps({**GOOD, "quote_id": quote_id, "value": "V"}).encode().replace(b'"V"', value)
             bob.send(frame(TEXT, text))
-            refusal = await bob.expect("error") if value != b'"\\ud800"' else await bob.expect("reply", id=1, ok=False)
-            assert refusal.get("error", refusal)["code"] in ("bad_request", "invalid_fields")
+            assert (await bob.expect("error"))["code"] == "bad_request"
         assert (await open_quote(bob, quote_id))["version"] == 3
         bob.send(frame(TEXT, json.dumps({**GOOD, "quote_id": quote_id, "value": "x" * 1_000_000}).encode()))
         assert await bob.close_code() == 1009
