@@ -162,15 +162,17 @@ async def test_a_newer_calculation_supersedes_a_running_one(site: Served) -> Non
 
 
 async def test_an_older_premium_never_takes_the_place_of_a_newer_one(site: Served) -> None:
-    """Also if the older calculation had come so far that it was no longer stopped."""
+    """Also if the older calculation was about to store its result when the newer one began."""
     quote_id = await make_quote(site, **RATEABLE)
     side = site.side.quotes
     older = await begun(site, quote_id, "a")
     premium = await side.calculator.premium(older)
     newer = await begun(site, quote_id, "b")
     await side.calculator.run(newer, BOB)
-    with pytest.raises(Conflict, match=f"{older.calculation_id} was overtaken by {newer.calculation_id}"):
-        await side.desk.rate(quote_id, premium, BOB)
+    version = (await fetch(site, quote_id))["version"]
+    with pytest.raises(Conflict, match=f"{older.calculation_id} is over, or a newer one has begun"):
+        await side.desk.rate(quote_id, premium, BOB, also=database_of(site).done(older, premium.at))
+    assert (await fetch(site, quote_id))["version"] == version
 
 
 async def test_many_calculations_at_once_end_once_each_and_the_newest_has_the_premium(site: Served) -> None:
@@ -269,10 +271,10 @@ async def test_a_result_that_was_stored_before_its_node_died_is_told_as_done(sit
         await open_quote(bob, quote_id)
         record = await begun(site, quote_id)
         calculations = database_of(site)
-        assert await calculations.move(record, CalculationState.STORING)
-        await side.desk.rate(quote_id, await side.calculator.premium(record), BOB)
+        premium = await side.calculator.premium(record)
+        await side.desk.rate(quote_id, premium, BOB, also=calculations.done(record, premium.at))
         later = HandClock(record.deadline_at)
-        await Ending(calculations, side.desk.quotes, site.side.hub, later).sweep()
+        await Ending(calculations, site.side.hub, later).sweep()
         assert (await ended(bob, record.calculation_id))["stage"] == "done"
     assert (await fetch(site, f"{quote_id}/calculation"))["state"] == "done"
 
@@ -284,8 +286,8 @@ async def test_an_end_that_could_not_be_told_is_told_once_by_a_sweep(site: Serve
         await open_quote(bob, quote_id)
         record = await begun(site, quote_id)
         calculations = database_of(site)
-        assert await calculations.move(record, CalculationState.FAILED, ended_at=1.0, error={"code": "x"})
-        sweeper = Ending(calculations, site.side.quotes.desk.quotes, site.side.hub, HandClock(record.deadline_at))
+        assert await calculations.end(record, CalculationState.FAILED, 1.0, {"code": "x"})
+        sweeper = Ending(calculations, site.side.hub, HandClock(record.deadline_at))
         await sweeper.sweep()
         assert (await ended(bob, record.calculation_id))["error"] == {"code": "x"}
         assert await calculations.unfinished(record.deadline_at, 10) == []
@@ -297,7 +299,7 @@ async def test_what_is_not_due_is_left_alone(site: Served) -> None:
     record = await begun(site, quote_id)
     calculations = database_of(site)
     early = HandClock(record.deadline_at - 0.1)
-    await Ending(calculations, site.side.quotes.desk.quotes, site.side.hub, early).sweep()
+    await Ending(calculations, site.side.hub, early).sweep()
     now = await calculations.get(quote_id)
     assert now is not None
     assert (now.state, now.told) == (CalculationState.RUNNING, False)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 
 import structlog
 
@@ -159,11 +160,8 @@ class Calculator:
 
     async def _calculate(self, record: CalculationRecord, author: Author) -> None:
         premium = await self.premium(record)
-        if not await self._calculations.move(record, CalculationState.STORING):
-            # A newer one has the row and has told so; or the deadline has passed, and whoever saw it has told that.
-            return
         await self._store(record, premium, author)
-        await self._ending.end(record, CalculationState.DONE)
+        await self._ending.tell(replace(record, state=CalculationState.DONE))
 
     async def premium(self, record: CalculationRecord) -> Premium:
         """Rate what a calculation is for, telling its stages; nothing is stored. Raises InvalidRequest, StoreError."""
@@ -188,7 +186,8 @@ class Calculator:
     async def _store(self, record: CalculationRecord, premium: Premium, author: Author) -> None:
         for attempt in range(1, STORE_ATTEMPTS + 1):
             try:
-                await self._desk.rate(record.quote_id, premium, author)
+                also = self._calculations.done(record, premium.at)
+                await self._desk.rate(record.quote_id, premium, author, also=also)
                 return
             except StoreError:
                 if attempt == STORE_ATTEMPTS:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from tidewire.core.protocol import Epoch, Offset, RoomId
-from tidewire.store.calculation_record import UNDER_WAY, CalculationRecord
+from tidewire.store.calculation_record import CalculationRecord, CalculationState
 
 KIND = "calculation_progress"
 
@@ -49,7 +49,7 @@ class CalculationDocument(msgspec.Struct, frozen=True, kw_only=True):
     """A calculation as HTTP shows it.
 
     Attributes:
-        state: ``running``, ``storing``, ``done``, ``failed``, ``discarded`` or ``timed_out``.
+        state: ``running``, ``done``, ``failed``, ``discarded`` or ``timed_out``.
         deadline_at: When it ends at the latest; ask again a few seconds after.
     """
 
@@ -74,7 +74,7 @@ def progress_body(record: CalculationRecord, stage: str, progress: int) -> bytes
             based_on_version=record.based_on_version,
             stage=stage,
             progress=progress,
-            ended=record.state not in UNDER_WAY,
+            ended=record.state != CalculationState.RUNNING,
             error=None if record.error is None else dict(record.error),
         )
     )

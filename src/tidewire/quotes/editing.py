@@ -16,7 +16,6 @@ import msgspec
 
 from tidewire.core.errors import Conflict, InvalidFields, InvalidRequest, PreconditionFailed
 from tidewire.quotes.model import FIELDS, Premium, Status, read_value
-from tidewire.store.calculation_record import serial_of
 from tidewire.store.quote_records import Change, Decision, FieldState, Quote, QuoteIndex
 from tidewire.store.records import JsonValue
 
@@ -156,14 +155,6 @@ def rate(quote: Quote, premium: Premium, act: Act) -> Decision:
         Conflict: A fact has been changed since (``superseded``), or the quote is final.
     """
     _require_open(quote, act.now)
-    present = quote.premium or {}
-    if serial_of(str(present.get("calculation_id", ""))) > serial_of(premium.calculation_id):
-        raise Conflict(
-            f"The calculation {premium.calculation_id} was overtaken by {present['calculation_id']}.",
-            required_action="Use the newer premium.",
-            will_not="Tidewire will not put an older premium in the place of a newer one.",
-            code="superseded",
-        )
     if rated_version(quote) > premium.based_on_version:
         raise Conflict(
             f"The calculation was for version {premium.based_on_version}, and a fact has been changed since.",

@@ -18,9 +18,8 @@ from tidewire.hub.hub import Hub
 from tidewire.quotes.calculation_wire import KIND, progress_body
 from tidewire.quotes.rating import STAGES, Stage
 from tidewire.quotes.rules import PREFIX
-from tidewire.store.calculation_record import UNDER_WAY, CalculationRecord, CalculationState
+from tidewire.store.calculation_record import CalculationRecord, CalculationState
 from tidewire.store.calculations import Calculations
-from tidewire.store.quotes import Quotes
 
 # How often each node looks for calculations that nobody has ended or told.
 SWEEP_EVERY_S = 2.0
@@ -32,59 +31,54 @@ _log = structlog.get_logger(__name__)
 class Ending:
     """See the module's text."""
 
-    def __init__(self, calculations: Calculations, quotes: Quotes, hub: Hub, clock: Clock) -> None:
+    def __init__(self, calculations: Calculations, hub: Hub, clock: Clock) -> None:
         self._calculations = calculations
-        self._quotes = quotes
         self._hub = hub
         self._clock = clock
         self._unswept = Throttle(every_s=300.0)
-        ends = (state.value for state in CalculationState if state not in UNDER_WAY)
+        ends = (state.value for state in CalculationState if state != CalculationState.RUNNING)
         self.counts = dict.fromkeys((*ends, "untold", "sweeps_failed"), 0)
 
     async def sweep(self) -> None:
         """End what is past its deadline, and tell every end that has not been told."""
         try:
             for record in await self._calculations.unfinished(self._clock.time(), SWEEP_MAX):
-                if record.state in UNDER_WAY:
+                if record.state == CalculationState.RUNNING:
                     await self.overdue(record)
                 else:
-                    await self._tell_end(record)
+                    await self.tell(record)
         except StoreError as error:
             self.counts["sweeps_failed"] += 1
             if told := self._unswept.admit(self._clock.monotonic()):
                 _log.warning("calculation_sweep_failed", failed=told, **error.describe())
 
     async def overdue(self, record: CalculationRecord) -> None:
-        """End a calculation whose time is over; if its result is stored all the same, that is its end."""
-        try:
-            quote = await self._quotes.get(record.quote_id)
-        except StoreError as exc:
-            _log.warning("calculation_end_unknown", calculation_id=record.calculation_id, **exc.describe())
-            return
-        if (quote.premium or {}).get("calculation_id") == record.calculation_id:
-            await self.end(record, CalculationState.DONE)
-        else:
-            await self.end(record, CalculationState.TIMED_OUT, _late(record))
+        """End a calculation whose time is over."""
+        await self.end(record, CalculationState.TIMED_OUT, _late(record))
 
-    async def end(self, record: CalculationRecord, state: CalculationState, error: TidewireError | None = None) -> None:
-        """Note how a calculation ended and tell it; what cannot be noted now is found by ``sweep`` of any node."""
-        told = None if error is None else _described(error)
+    async def end(self, record: CalculationRecord, state: CalculationState, error: TidewireError) -> None:
+        """Note how a calculation ended and tell it; what cannot be noted now is found by ``sweep`` of any node.
+
+        One that has ended already is left alone, and so is one that is superseded: that has been told.
+        """
+        described = _described(error)
         try:
-            if not await self._calculations.move(record, state, ended_at=self._clock.time(), error=told):
+            if not await self._calculations.end(record, state, self._clock.time(), described):
                 return
         except StoreError as exc:
             _log.warning("calculation_end_unstored", calculation_id=record.calculation_id, **exc.describe())
             return
-        self.counts[state.value] += 1
-        await self._tell_end(replace(record, state=state, error=told))
+        await self.tell(replace(record, state=state, error=described))
 
-    async def _tell_end(self, record: CalculationRecord) -> None:
+    async def tell(self, record: CalculationRecord) -> None:
+        """Tell an end that is noted."""
+        self.counts[record.state.value] += 1
         if not await self._tell(record):
             return
         try:
             await self._calculations.note_told(record)
         except StoreError as exc:
-            # It is told once more by a sweep, with the same name, which the room takes once.
+            # It is told once more by a sweep, by the same name, which the room takes once.
             _log.warning("calculation_told_unstored", calculation_id=record.calculation_id, **exc.describe())
 
     async def passed(self, record: CalculationRecord, stage: Stage, *, done: bool = True) -> None:

@@ -1,13 +1,12 @@
 """A calculation of a quote's premium as the queries hand it up, and the states that it goes through. Pure.
 
-    running -> storing -> done
-       |          |-----> discarded    a fact was changed since, or the quote is final
-       |          |-----> failed       the result could not be stored
-       |--> failed                     facts are missing, or rating broke
-    running, storing -> timed_out      not ended by its deadline: whoever calculated is gone
-    running -> (no row) superseded     a newer calculation has taken the row
+    running -> done          in the transaction that stores the premium
+            -> discarded     a fact was changed since
+            -> failed        facts are missing, the quote is final, or it could not be stored
+            -> timed_out     not ended by its deadline: whoever calculated is gone
+            -> superseded    a newer calculation has taken the row, which is no longer this one's
 
-From ``storing`` on a newer one no longer supersedes it: its result is about to be there.
+Every end is final. Beginning and storing lock the quote's row, so that a calculation is done or superseded, never both.
 """
 
 from __future__ import annotations
@@ -23,23 +22,11 @@ class CalculationState(enum.StrEnum):
     """See the module's text."""
 
     RUNNING = "running"
-    STORING = "storing"
     DONE = "done"
     FAILED = "failed"
     DISCARDED = "discarded"
     TIMED_OUT = "timed_out"
     SUPERSEDED = "superseded"
-
-
-# How a state is reached: from these, and no others.
-BEFORE: Mapping[CalculationState, frozenset[CalculationState]] = {
-    CalculationState.STORING: frozenset({CalculationState.RUNNING}),
-    CalculationState.DONE: frozenset({CalculationState.STORING}),
-    CalculationState.DISCARDED: frozenset({CalculationState.STORING}),
-    CalculationState.FAILED: frozenset({CalculationState.RUNNING, CalculationState.STORING}),
-    CalculationState.TIMED_OUT: frozenset({CalculationState.RUNNING, CalculationState.STORING}),
-}
-UNDER_WAY = frozenset({CalculationState.RUNNING, CalculationState.STORING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +59,6 @@ class CalculationRecord:
 def name_of(serial: int, token: str) -> str:
     """Return the ``calculation_id`` of a calculation."""
     return f"k{serial}-{token}"
-
-
-def serial_of(calculation_id: str) -> int:
-    """Return the number of a calculation by its name; 0 if the name was not made by ``name_of``."""
-    number = calculation_id.partition("-")[0].removeprefix("k")
-    return int(number) if number.isascii() and number.isdigit() else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,7 @@
 """Queries over the newest calculation of each quote. It must not know how a premium comes about or who is told.
 
 Each quote has one row. Beginning takes it, whoever has it, on whichever node: that is how a newer calculation
-supersedes a running one. Every later step names the calculation and the states that it may come from, so that of two
-nodes one succeeds.
+supersedes a running one. Every end names the calculation and needs it to be running, so that of two nodes one succeeds.
 """
 
 from __future__ import annotations
@@ -11,12 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from tidewire.core.errors import NotFound
+from tidewire.core.errors import Conflict, NotFound
 from tidewire.store.calculation_record import (
-    BEFORE,
     CalculationRecord,
     CalculationState,
     NewCalculation,
@@ -24,6 +22,7 @@ from tidewire.store.calculation_record import (
 )
 from tidewire.store.database import Database
 from tidewire.store.models import Base
+from tidewire.store.quotes import Also
 from tidewire.store.records import JsonValue
 from tidewire.store.rows import affected
 
@@ -74,22 +73,38 @@ class Calculations:
 
         return await self._database.transact(work)
 
-    async def move(
+    async def end(
         self,
         record: CalculationRecord,
-        to: CalculationState,
-        *,
-        ended_at: float | None = None,
+        state: CalculationState,
+        at: float,
         error: Mapping[str, JsonValue] | None = None,
     ) -> bool:
-        """Bring a calculation into a state; False if it is not in one from which that can be, or is superseded.
+        """End a calculation otherwise than well; False if it has ended already or is superseded.
 
         Raises:
-            StoreError: It was not moved, unless the code is ``outcome_unknown``.
+            StoreError: It has not ended, unless the code is ``outcome_unknown``.
         """
-        values = {"state": to, "ended_at": ended_at, "error": None if error is None else dict(error)}
-        states = [_TABLE.c.state == state for state in BEFORE[to]]
-        return await self._update(and_(_is(record), or_(*states)), values)
+        values = {"state": state, "ended_at": at, "error": None if error is None else dict(error)}
+        return await self._update(_running(record), values)
+
+    def done(self, record: CalculationRecord, at: float) -> Also:
+        """Return what ends a calculation well inside the transaction that stores its premium.
+
+        It raises Conflict if the calculation has ended or is superseded; then nothing of the transaction is stored.
+        """
+        statement = update(_TABLE).where(_running(record)).values(state=CalculationState.DONE, ended_at=at)
+
+        async def work(session: AsyncSession) -> None:
+            if not affected(await session.execute(statement)):
+                raise Conflict(
+                    f"The calculation {record.calculation_id} is over, or a newer one has begun.",
+                    required_action="Use the newer one's premium, or calculate again.",
+                    will_not="Tidewire will not store this premium.",
+                    code="superseded",
+                )
+
+        return work
 
     async def note_told(self, record: CalculationRecord) -> None:
         """Note that a calculation's end has been published. Raises StoreError."""
@@ -111,6 +126,10 @@ class Calculations:
     async def _update(self, which: ColumnElement[bool], values: Mapping[str, Any]) -> bool:
         statement = update(_TABLE).where(which).values(values)
         return affected(await self._database.transact(lambda session: session.execute(statement))) > 0
+
+
+def _running(record: CalculationRecord) -> ColumnElement[bool]:
+    return and_(_is(record), _TABLE.c.state == CalculationState.RUNNING)
 
 
 def _is(record: CalculationRecord) -> ColumnElement[bool]:
