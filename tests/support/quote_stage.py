@@ -33,6 +33,7 @@ from tidewire.hub.switchboard import HubOptions
 from tidewire.quotes import rules
 from tidewire.quotes.editing import Act, Author, create, index_of, replayed
 from tidewire.quotes.model import Premium
+from tidewire.quotes.plan_shelf import load_plans
 from tidewire.store.database import Database
 from tidewire.store.quotes import Quotes
 
@@ -75,7 +76,9 @@ class QuoteStage:
             links=Links(self.bus, self.log, None, f"n{number}"),
         )
         callers = Callers(ApiKeys(self.database, secret_key=SECRET, clock=self.clock))
-        side = QuotesSide(hub, self.bus, self.database, self.database, callers, self.clock)
+        side = QuotesSide(
+            hub, self.bus, self.database, self.database, callers, self.clock, plans=load_plans(), node="stage"
+        )
         return QuoteNode(hub, side, doorman)
 
     async def make(self, **fields: str) -> str:
