@@ -65,6 +65,14 @@ def test_a_premium_worked_out_by_hand() -> None:
     ]
 
 
+def test_a_discount_is_given_on_its_coverages_alone() -> None:
+    """Of two coverages the one that the discount does not name keeps its premium: 86.515, rounded to 86.52."""
+    text = SMALL.replace('coverages = ["liability", "collision"]', 'coverages = ["liability"]')
+    assert text != SMALL
+    rated = rate(parse_plan(text, "a.toml"), facts())
+    assert [str(part.premium) for part in rated.coverages] == ["342.00", "86.52"]
+
+
 @pytest.mark.parametrize(("base", "premium"), [("10.01", "5.01"), ("10.02", "5.01"), ("10.03", "5.02")])
 def test_a_half_cent_is_rounded_up(base: str, premium: str) -> None:
     """5.005 becomes 5.01 and 5.015 becomes 5.02, also where rounding to even would go down."""
@@ -137,10 +145,9 @@ def test_where_the_plan_rises_with_a_variable_the_premium_never_falls(given_fact
     ]
     assert {"vehicle_value", "incidents", "annual_mileage"} <= set(rising)
     name = data.draw(st.sampled_from(rising))
-    value = given_facts.measures[name]
-    more = data.draw(
-        st.integers(int(value) + (value != int(value)), SHIPPED_PLAN.ranges[name].below - 1) | st.just(value)
-    )
+    value, top = given_facts.measures[name], SHIPPED_PLAN.ranges[name].below - 1
+    # A value with cents may lie above the last whole number of the range.
+    more = data.draw(st.integers(int(value) + 1, top) if value < top else st.just(value))
     higher = replace(given_facts, measures={**given_facts.measures, name: more})
     low, high = rate(SHIPPED_PLAN, given_facts), rate(SHIPPED_PLAN, higher)
     assert high.total >= low.total
