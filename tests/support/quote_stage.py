@@ -126,6 +126,8 @@ class Tab:
     Attributes:
         acked: What the server has answered ``ok``: op_id -> the reply's data.
         refused: op_id -> code of the refusal.
+        sent: op_id -> the message.
+        put_off: Something is to be sent again, because the database could not say.
     """
 
     stage: QuoteStage
@@ -136,6 +138,7 @@ class Tab:
     acked: dict[str, dict[str, Any]] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     sent: dict[str, dict[str, Any]] = field(default_factory=dict)
+    put_off: bool = False
 
     @classmethod
     def of(cls, stage: QuoteStage, quote_id: str, user_id: int) -> Tab:
@@ -162,7 +165,8 @@ class Tab:
         if self.client is not None:
             self.read()
             self.client.lose()
-            self.client, self.page.asked = None, False
+            self.client = None
+            self.page.lost()
 
     def edit(self, field_name: str, value: Any, *, base: int | None = None) -> str:
         """Send an edit on what the page shows, or on an older revision; return its op_id."""
@@ -194,14 +198,15 @@ class Tab:
             if message["type"] == "reply" and message["id"] in self.sent:
                 self._answered(message)
         if self.page.wants:
-            self.page.wants, self.page.asked = "", True
+            self.page.ask()
             self._say("quote_subscribe", id="state", quote_id=self.quote_id)
 
     def _answered(self, reply: Mapping[str, Any]) -> None:
         if reply["ok"]:
             self.acked[reply["id"]] = reply["data"]
+        elif reply["error"]["temporary"]:
+            self.put_off = True
         else:
-            assert not reply["error"]["temporary"], reply
             self.refused[reply["id"]] = reply["error"]["code"]
 
     def _say(self, kind: str, **members: Any) -> None:
@@ -217,6 +222,9 @@ class Tab:
                 assert self.client is not None
                 self.client.socket.written.clear()
                 self.read()
+                if self.put_off:
+                    self.put_off = False
+                    self.again()
                 newest = (await self.stage.quotes.get(self.quote_id)).version
                 unanswered = set(self.sent) - set(self.acked) - set(self.refused)
                 if self.page.ready and self.page.version == newest and not unanswered:
