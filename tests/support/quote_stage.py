@@ -1,6 +1,7 @@
-"""Two hubs of one process on an in-process bus and room log, with quotes in one database, and pages of either.
+"""Two hubs of one process with quotes in one database, and pages of either.
 
-Every part is the product's; only the network is missing.
+They share an in-process bus and room log, or a real broker to which each has connections of its own. Every part is the
+product's; only the clients' network is missing.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import random
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -16,15 +18,19 @@ from typing import Any
 
 from tests.support.accounts import SECRET
 from tests.support.hub_server import Doorman, principal
-from tests.support.nodes import NodeClient, watched_client
+from tests.support.nodes import QUICK, NodeClient, watched_client
 from tests.support.quote_page import QuotePage
 from tidewire.accounts.api_keys import ApiKeys
 from tidewire.accounts.http import Callers
 from tidewire.accounts.model import Role
 from tidewire.accounts.permissions import DEFAULTS
 from tidewire.app.quotes_side import QuotesSide
+from tidewire.bus.base import Bus
 from tidewire.bus.memory import MemoryBus
 from tidewire.bus.memory_log import MemoryRoomLog
+from tidewire.bus.redis import RedisBus
+from tidewire.bus.redis_log import RedisRoomLog
+from tidewire.bus.room_log import RoomLog
 from tidewire.core.clock import SystemClock
 from tidewire.hub.hub import Hub
 from tidewire.hub.lifecycle import Timing
@@ -48,21 +54,29 @@ class QuoteNode:
     hub: Hub
     side: QuotesSide
     doorman: Doorman
+    bus: Bus
+    log: RoomLog
 
 
 class QuoteStage:
     """See the module's text."""
 
-    def __init__(self, database: Database, *, nodes: int = 2) -> None:
+    def __init__(self, database: Database, broker: str | None = None) -> None:
         self.clock = SystemClock()
         self.database = database
         self.quotes = Quotes(database, index_of)
         self.bus = MemoryBus(self.clock)
         self.log = MemoryRoomLog(self.bus, self.clock)
-        self.nodes = [self._make(number) for number in range(nodes)]
+        self.nodes = [self._make(number, broker) for number in range(2)]
         self.chooses = itertools.count(1)
 
-    def _make(self, number: int) -> QuoteNode:
+    def _make(self, number: int, broker: str | None) -> QuoteNode:
+        bus: Bus = self.bus
+        log: RoomLog = self.log
+        if broker is not None:
+            chance = random.Random(number)
+            bus = RedisBus(broker, self.clock, chance, limits=QUICK)
+            log = RedisRoomLog(broker, self.clock, chance, limits=QUICK)
         doorman = Doorman()
         for user_id, role in ((1, Role.USER), (2, Role.USER), (3, Role.MODERATOR)):
             doorman.known[f"t-{user_id}"] = principal(user_id, role, permissions=DEFAULTS[role])
@@ -72,11 +86,11 @@ class QuoteStage:
             authenticate=doorman,
             rules={"quote": rules.RULES},
             options=HubOptions(messages_per_second=1e6, burst=1e6, timing=Timing(heartbeat_s=1e6)),
-            links=Links(self.bus, self.log, None, f"n{number}"),
+            links=Links(bus, log, None, f"n{number}"),
         )
         callers = Callers(ApiKeys(self.database, secret_key=SECRET, clock=self.clock))
-        side = QuotesSide(hub, self.bus, self.database, self.database, callers, self.clock)
-        return QuoteNode(hub, side, doorman)
+        side = QuotesSide(hub, bus, self.database, self.database, callers, self.clock)
+        return QuoteNode(hub, side, doorman, bus, log)
 
     async def make(self, **fields: str) -> str:
         """Store a new quote; return its number."""
@@ -100,22 +114,37 @@ class QuoteStage:
 
 
 @contextlib.asynccontextmanager
-async def staged(url: str, **more: Any) -> AsyncIterator[QuoteStage]:
-    """Yield two started nodes over a migrated database."""
+async def staged(url: str, broker: str | None = None) -> AsyncIterator[QuoteStage]:
+    """Yield two started nodes over a migrated database.
+
+    Args:
+        broker: The URL of a Redis or Valkey. With one the nodes' jobs run as well; else tests take their steps.
+    """
     database = Database(url)
     await database.start()
-    stage = QuoteStage(database, **more)
-    await stage.bus.start()
+    stage = QuoteStage(database, broker)
+    if broker is None:
+        await stage.bus.start()
     for node in stage.nodes:
+        if broker is not None:
+            await node.bus.start()
+            await node.log.start()
         await node.hub.start()
-        node.side.attention.start()
+        if broker is None:
+            node.side.attention.start()
+        else:
+            node.side.start()
     try:
         yield stage
     finally:
         for node in stage.nodes:
             await node.side.stop()
             await node.hub.stop()
-        await stage.bus.stop()
+            if broker is not None:
+                await node.log.stop()
+                await node.bus.stop()
+        if broker is None:
+            await stage.bus.stop()
         await database.stop()
 
 
