@@ -86,7 +86,12 @@ class Population:
 
 def populate(folder: Path, users: int, *, role: str = "user") -> Population:
     """Make the database in ``folder``, with users of one role."""
-    return asyncio.run(settle(f"sqlite:///{folder / 'tidewire.db'}", users, role))
+    return populate_database(f"sqlite:///{folder / 'tidewire.db'}", users, role=role)
+
+
+def populate_database(url: str, users: int, *, role: str = "user") -> Population:
+    """Migrate the database of that URL and put users into it."""
+    return asyncio.run(settle(url, users, role))
 
 
 async def settle(url: str, users: int, role: str) -> Population:

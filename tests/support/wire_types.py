@@ -108,6 +108,7 @@ def _type(kind: inspect.Type) -> str:
         inspect.BoolType: "boolean",
         inspect.NoneType: "null",
         inspect.RawType: "Json",
+        inspect.DictType: "{ [name: string]: Json }",
     }
     return names[type(kind)]
 
@@ -134,6 +135,7 @@ def _shape(kind: inspect.Type) -> dict[str, Any]:
         inspect.FloatType: "number",
         inspect.BoolType: "boolean",
         inspect.RawType: "json",
+        inspect.DictType: "json",
     }
     return {"kind": names[type(kind)]}
 

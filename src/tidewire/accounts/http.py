@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from fastapi import Request
 
+from tidewire.accounts.api_keys import PREFIX, ApiKeys
 from tidewire.accounts.model import Principal, Role
 from tidewire.core.errors import Forbidden, StoreError, Unauthenticated
 
@@ -60,3 +61,26 @@ def require_permission(permission: str) -> Callable[[Request], Principal]:
         return principal
 
     return dependency
+
+
+class Callers:
+    """Who calls an API: a program with a key, or somebody's browser."""
+
+    def __init__(self, keys: ApiKeys) -> None:
+        self._keys = keys
+
+    async def of(self, request: Request) -> Principal:
+        """Return who asks: an API key if one is shown, else the session. Raises Unauthenticated or StoreError."""
+        return await self.with_key(request) if "authorization" in request.headers else current_principal(request)
+
+    async def with_key(self, request: Request) -> Principal:
+        """Return whom the API key stands for. Raises Unauthenticated or StoreError."""
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        principal = await self._keys.load(key.strip()) if scheme.lower() == "bearer" else None
+        if principal is None:
+            raise Unauthenticated(
+                "No valid API key came with the request.",
+                required_action=f"Send Authorization: Bearer {PREFIX}...; `tidewire token create` makes a key.",
+                will_not="Tidewire will not do anything for somebody it does not know.",
+            )
+        return principal

@@ -18,12 +18,14 @@ from fastapi import APIRouter
 from tidewire import __version__
 from tidewire.accounts.api_keys import LOGIN_PREFIX, ApiKeys
 from tidewire.accounts.authentication import Authentication
+from tidewire.accounts.http import Callers
 from tidewire.accounts.logins import Logins
 from tidewire.accounts.model import Principal, Role, User
 from tidewire.accounts.service import Accounts
 from tidewire.accounts.tokens import ConnectionTokens
 from tidewire.app.account_changes import AccountChanges, UserChange, change_of
 from tidewire.app.database import Storage
+from tidewire.app.quotes_side import QuotesSide
 from tidewire.app.reach import ReachWatch
 from tidewire.app.used_tokens import UsedTokens
 from tidewire.bus.base import Bus
@@ -44,6 +46,9 @@ from tidewire.market.feeder import RoomFeeder
 from tidewire.monitoring.connection_log import FLUSH_EVERY_S, ConnectionLog
 from tidewire.monitoring.connection_routes import connection_router
 from tidewire.monitoring.hub_metrics import HubCollector
+from tidewire.quotes import rules as quote_rules
+from tidewire.quotes import wire as quote_wire
+from tidewire.quotes.plan_shelf import load_plans
 from tidewire.settings import Settings
 from tidewire.store.connections import Connections
 from tidewire.store.records import ActivityEntry
@@ -61,6 +66,7 @@ log = structlog.get_logger(__name__)
 # Family of rooms -> how they behave; only these can be entered (who may is in accounts/grants.py).
 ROOMS: dict[str, RoomRules] = {
     "market": market.RULES,
+    "quote": quote_rules.RULES,
     "user": RoomRules(history_messages=200),
     "app": RoomRules(presence=True),
     "public": RoomRules(presence=True),
@@ -68,8 +74,8 @@ ROOMS: dict[str, RoomRules] = {
 
 # What is said on the socket: (by clients, by the server), for /asyncapi.json.
 MESSAGES: tuple[tuple[type[msgspec.Struct], ...], tuple[type[msgspec.Struct], ...]] = (
-    protocol.CLIENT_TYPES,
-    (*get_args(protocol.ServerMessage), market.TickMessage),
+    (*protocol.CLIENT_TYPES, *quote_wire.CLIENT_TYPES),
+    (*get_args(protocol.ServerMessage), market.TickMessage, *quote_wire.SERVER_TYPES),
 )
 
 # A change made by another process (the command line, another node) is noticed after this at most.
@@ -141,6 +147,16 @@ class HubSide:
         self.doorkeeper.shortcut = self.gateway.take_whole
         self.feeder = RoomFeeder(bus, self.hub)
         self.api = RoomsApi(self.hub, ROOMS, self.keys, self.tokens, clock)
+        self.quotes = QuotesSide(
+            self.hub,
+            bus,
+            storage.requests,
+            storage.background,
+            Callers(self.keys),
+            clock,
+            plans=load_plans(settings.rating_plans),
+            node=settings.node_name,
+        )
         self._jobs = [
             WatchedLoop("logins", REVIEW_EVERY_S, self.review, clock),
             WatchedLoop("connection-log", FLUSH_EVERY_S, self.log.flush, clock),
@@ -170,7 +186,11 @@ class HubSide:
 
     def routes(self) -> list[APIRouter]:
         """Return the HTTP routes."""
-        return [self.api.router(), connection_router(self.everywhere, self.nodes, self._audit)]
+        return [
+            self.api.router(),
+            connection_router(self.everywhere, self.nodes, self._audit),
+            *self.quotes.routes(),
+        ]
 
     def asyncapi(self) -> Mapping[str, object]:
         """Return the document of the messages."""
@@ -199,6 +219,7 @@ class HubSide:
                 "connection_tokens": self.tokens.statistics,
                 "rooms_api": self.api.statistics,
                 "nodes": self.nodes.statistics,
+                "quotes": self.quotes.statistics,
                 "room_log": self._log_figures,
                 "shared_rooms": lambda: self.hub.statistics().shared,
                 "user_limit": lambda: self.hub.statistics().limit,
@@ -272,6 +293,7 @@ class HubSide:
         await self.nodes.start()
         if self._changes is not None:
             self._changes.start()
+        self.quotes.start()
         for job in self._jobs:
             job.start()
 
@@ -295,6 +317,7 @@ class HubSide:
         self.reach.stop()
         if self._changes is not None:
             self._changes.stop()
+        await self.quotes.stop()
         self.feeder.stop()
         self._used.stop()
         await self.hub.stop()

@@ -9,12 +9,15 @@
     |-- BusError               infrastructure: the bus
     |-- RequestError           the caller: becomes a reply or an RFC 9457 problem document
     |   |-- InvalidRequest         400   the request is malformed or asks for something absurd
+    |   |   `-- InvalidFields      400   named fields have values that they cannot have
     |   |-- Unauthenticated        401   nobody is logged in, or the session ended
     |   |-- Forbidden              403   logged in, but not allowed
     |   |-- NotFound               404   no such thing
     |   |-- Conflict               409   the thing exists already or has changed since
+    |   |-- PreconditionFailed     412   the caller named a version that is not the present one
     |   |-- TooLarge               413   the request is larger than its limit
     |   |-- WrongMediaType         415   the body is in a format that is not read here
+    |   |-- PreconditionRequired   428   the caller must name the version that it has seen
     |   |-- RateLimited            429   too many attempts; ``retry_after_ms`` says when
     |   `-- Unavailable            503   a part that is needed is down; temporary
     `-- Disconnect             the peer: becomes a WebSocket close code
@@ -24,6 +27,11 @@ Source: contract.md principle "no silent fallback"; RFC 9457 for the HTTP shape.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+
+# What an error may carry for programs beside its sentences: plain JSON values.
+Detail = str | int | float | bool | None | list["Detail"] | dict[str, "Detail"]
 
 
 class TidewireError(Exception):
@@ -87,7 +95,11 @@ class BusError(TidewireError):
 
 
 class RequestError(TidewireError):
-    """The caller's request cannot be answered as asked. ``status`` is the HTTP status code."""
+    """The caller's request cannot be answered as asked. ``status`` is the HTTP status code.
+
+    Args:
+        details: What a program needs to go on, such as the present value; shown to the caller.
+    """
 
     code = "request_failed"
     status = 400
@@ -101,15 +113,36 @@ class RequestError(TidewireError):
         will_not: str = "",
         code: str | None = None,
         retry_after_ms: int | None = None,
+        details: Mapping[str, Detail] | None = None,
     ) -> None:
         super().__init__(message, required_action=required_action, will_not=will_not, code=code)
         self.retry_after_ms = retry_after_ms
+        self.details = details
 
 
 class InvalidRequest(RequestError):
     """Malformed or absurd."""
 
     code = "bad_request"
+
+
+class InvalidFields(InvalidRequest):
+    """Named fields have values that they cannot have.
+
+    Args:
+        problems: Field -> what is wrong with its value, one sentence without the value.
+    """
+
+    code = "invalid_fields"
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        super().__init__(
+            " ".join(f"{name}: {text}" for name, text in problems.items())[:1_000],
+            required_action="Correct the fields named, then send it again.",
+            will_not="Tidewire will not change anything: not these fields, nor others that came with them.",
+            details={"fields": dict(problems)},
+        )
+        self.problems = problems
 
 
 class Unauthenticated(RequestError):
@@ -138,6 +171,20 @@ class Conflict(RequestError):
 
     code = "conflict"
     status = 409
+
+
+class PreconditionFailed(RequestError):
+    """The caller named a version that is not the present one."""
+
+    code = "precondition_failed"
+    status = 412
+
+
+class PreconditionRequired(RequestError):
+    """The caller must name the version that it has seen."""
+
+    code = "precondition_required"
+    status = 428
 
 
 class TooLarge(RequestError):

@@ -9,7 +9,7 @@ Source: contract.md section 5.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -36,7 +36,11 @@ Delivery = Literal["lossless", "latest", "volatile"]
 
 
 class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
-    """What went wrong, for a program (``code``) and for a person (the sentences)."""
+    """What went wrong, for a program (``code``) and for a person (the sentences).
+
+    Attributes:
+        details: What a program needs to go on, such as the present value; absent if there is nothing.
+    """
 
     code: str
     message: str
@@ -44,6 +48,7 @@ class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
     will_not: str
     temporary: bool = False
     retry_after_ms: int | None = None
+    details: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
 
 
 # ---- server to client ------------------------------------------------------------------------------------------------
@@ -146,6 +151,7 @@ class Error(_Server, frozen=True, kw_only=True, tag="error"):
     temporary: bool = False
     retry_after_ms: int | None = None
     about: str | None = None
+    details: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Subscribed(_Server, frozen=True, kw_only=True, tag="subscribed"):
@@ -383,4 +389,5 @@ def error_body(error: TidewireError) -> ErrorBody:
         will_not=error.will_not,
         temporary=request.temporary if request is not None else isinstance(error, StoreError | BusError),
         retry_after_ms=request.retry_after_ms if request is not None else None,
+        details=dict(request.details) if request is not None and request.details else msgspec.UNSET,
     )

@@ -59,10 +59,14 @@ class Commands:
     def __init__(self, commands: Iterable[Command]) -> None:
         self._table: dict[str, tuple[Command, msgspec.json.Decoder[Any]]] = {}
         for command in commands:
-            kind = str(command.message.__struct_config__.tag)
-            if kind in self._table:
-                raise ValueError(f"two commands are called {kind}")
-            self._table[kind] = (command, msgspec.json.Decoder(command.message))
+            self.add(command)
+
+    def add(self, command: Command) -> None:
+        """Understand one more. Raises ValueError if another one has its name."""
+        kind = str(command.message.__struct_config__.tag)
+        if kind in self._table:
+            raise ValueError(f"two commands are called {kind}")
+        self._table[kind] = (command, msgspec.json.Decoder(command.message))
 
     def read(self, payload: bytes) -> Request:
         """Understand one client message; never raises."""
@@ -133,6 +137,7 @@ def answer(request_id: MessageId | None, kind: str | None, error: TidewireError 
             temporary=body.temporary,
             retry_after_ms=body.retry_after_ms,
             about=kind,
+            details=body.details,
         )
     )
 

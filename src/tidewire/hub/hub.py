@@ -15,13 +15,14 @@ from dataclasses import replace
 from tidewire.accounts.credential import Credential
 from tidewire.accounts.grants import FAMILIES, Address, resolve
 from tidewire.accounts.model import Principal, Role
-from tidewire.core import protocol
 from tidewire.core.clock import Clock
 from tidewire.core.protocol import Delivery, Member, Since
 from tidewire.hub import census
 from tidewire.hub.builtin import Builtin
 from tidewire.hub.command import Command, Commands
 from tidewire.hub.door import Authenticate, Door, Recheck
+from tidewire.hub.drain import drain
+from tidewire.hub.features import Features
 from tidewire.hub.links import Links
 from tidewire.hub.outflow import Scheduler
 from tidewire.hub.reception import Reception
@@ -32,9 +33,6 @@ from tidewire.hub.session import Peer, Session, Socket
 from tidewire.hub.switchboard import HubOptions, Switchboard
 from tidewire.hub.tally import HubStatistics, count
 from tidewire.hub.user_limit import Elsewhere
-
-# Closing and telling during a drain happens in steps; four a second keeps any second under the bar of R9.
-DRAIN_STEP_S = 0.25
 
 
 class Hub:
@@ -47,6 +45,9 @@ class Hub:
         commands: Further client messages, from features.
         links: What this node shares with others; None if it is alone.
         opened, closed: Told about every connection, for the record; must not block.
+
+    Attributes:
+        features: What features may do beside publishing.
     """
 
     def __init__(
@@ -69,8 +70,10 @@ class Hub:
             rules, options, clock=clock, scheduler=scheduler, links=links, opened=opened, closed=closed
         )
         self._door = Door(self._board, authenticate, recheck)
-        table = Commands([*Builtin(self._board, self._door).commands(), *commands])
+        builtin = Builtin(self._board, self._door)
+        table = Commands([*builtin.commands(), *commands])
         self._reception = Reception(self._board, self._door, table)
+        self.features = Features(self._board, builtin, table)
         self._options = options
         self._draining = False
         self._random = random.Random()  # noqa: S311 - spreads clients, hides nothing
@@ -92,33 +95,7 @@ class Hub:
         Takes the window and, if peers do not answer their close frames, at most the closing deadline more.
         """
         self._draining = True
-        board = self._board
-        sessions = list(board.registry)
-        if not sessions:
-            return 0
-        self._random.shuffle(sessions)
-        for index, session in enumerate(sessions):
-            hint = protocol.Connection(
-                status="draining",
-                timestamp=self._clock.time(),
-                reconnect_after_ms=round(1000 * window_s * (index + 1) / len(sessions)),
-            )
-            if session.lifecycle.open:
-                board.push(session, [protocol.encode(hint)])
-        steps = max(1, round(window_s / DRAIN_STEP_S))
-        for step in range(steps):
-            board.rooms.outflow.flush_all()
-            for session in sessions[step::steps]:
-                board.close(session, 4000, reconnect_after_ms=self._random.randrange(1_000))
-            await self._clock.sleep(window_s / steps)
-        for session in board.registry:
-            board.close(session, 4000, reconnect_after_ms=self._random.randrange(1_000))
-        # A peer that is still reading what was written before its close frame must not see a cut connection.
-        for _ in range(round(self._options.timing.close_s / DRAIN_STEP_S) + 1):
-            if not len(board.registry):
-                break
-            await self._clock.sleep(DRAIN_STEP_S)
-        return len(sessions)
+        return await drain(self._board, self._random, window_s)
 
     # ---- for the gateway
 

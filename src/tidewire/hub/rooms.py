@@ -85,6 +85,8 @@ class Rooms:
         self.published = 0
         # Called before somebody enters a room that nobody is in, so that a feature can put its present state there.
         self.fill: Callable[[Address, bool], None] | None = None
+        # Called when a member belongs to another audience of its room from now on.
+        self.moved: Callable[[Session, Address], None] | None = None
         # Rooms that somebody else forgets.
         self.pinned: set[str] = set()
 
@@ -98,6 +100,10 @@ class Rooms:
     def has_family(self, family: str) -> bool:
         """Whether there are rooms of this kind here."""
         return family in self._rules
+
+    def occupied(self, prefix: str) -> dict[str, int]:
+        """Return the rooms that somebody is in, by prefix of their names, with how many connections are."""
+        return {name: len(room) for name, room in self._rooms.items() if name.startswith(prefix) and len(room)}
 
     def rules_of(self, family: str) -> RoomRules | None:
         """Return how rooms of a family behave; None if there are none here."""
@@ -197,6 +203,8 @@ class Rooms:
                 return
         since = Since(room.epoch, room.offset)
         room.join(session, audience=audience, batch=session.batch, since=since, now=self._clock.monotonic())
+        if self.moved is not None:
+            self.moved(session, subscription.address)
 
     # ---- publishing
 
@@ -234,10 +242,6 @@ class Rooms:
     def publish_prefix(self, prefix: str, body: bytes, *, kind: str, key: str | None = None) -> int:
         """Send a message to every room that has members and whose name begins with ``prefix``; return the reach."""
         return sum(self.publish(name, body, kind=kind, key=key).reached for name in self.occupied(prefix))
-
-    def occupied(self, prefix: str) -> dict[str, int]:
-        """Return the rooms that somebody is in, by prefix of their names, with how many connections are."""
-        return {name: len(room) for name, room in self._rooms.items() if name.startswith(prefix) and len(room)}
 
     def receive(self, room: Room[Session], posted: Posted, *, offset: int | None, at: float) -> None:
         """Send on what was published on any node: with ``offset`` it is the room's next message, else it has no place.

@@ -19,6 +19,7 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     String,
+    Text,
     TypeDecorator,
     UniqueConstraint,
 )
@@ -189,3 +190,72 @@ class WebsocketConnection(Base):
     messages_out: Mapped[int] = mapped_column(BigInteger)
     bytes_in: Mapped[int] = mapped_column(BigInteger)
     bytes_out: Mapped[int] = mapped_column(BigInteger)
+
+
+class Quote(Base):
+    """One insurance quote. ``search``: folded text that the list is searched in."""
+
+    __tablename__ = "quotes"
+    __table_args__ = (Index(None, "updated_at", "id"), Index(None, "status", "expires_at"))
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    status: Mapped[str] = mapped_column(String(16))
+    version: Mapped[int] = mapped_column()
+    fields: Mapped[dict[str, Any]] = mapped_column(Json)
+    premium: Mapped[dict[str, Any] | None] = mapped_column(NullableJson)
+    state: Mapped[str] = mapped_column(String(2))
+    product: Mapped[str] = mapped_column(String(40))
+    customer: Mapped[str] = mapped_column(String(160))
+    search: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[float] = mapped_column(Moment)
+    created_by: Mapped[str] = mapped_column(String(64))
+    updated_at: Mapped[float] = mapped_column(Moment)
+    expires_at: Mapped[float | None] = mapped_column(Moment)
+
+
+class QuoteChange(Base):
+    """One change of a quote. Rows are only ever added: a trigger refuses all else.
+
+    No foreign key to users: deleting one would have to alter rows.
+    """
+
+    __tablename__ = "quote_changes"
+    __table_args__ = (
+        UniqueConstraint("quote_id", "version"),
+        UniqueConstraint("quote_id", "actor_id", "op_id", "field"),
+    )
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    quote_id: Mapped[str] = mapped_column(String(36), ForeignKey("quotes.id"))
+    version: Mapped[int] = mapped_column()
+    field: Mapped[str] = mapped_column(String(64))
+    revision: Mapped[int] = mapped_column()
+    before: Mapped[Any] = mapped_column(NullableJson, nullable=True)
+    after: Mapped[Any] = mapped_column(NullableJson, nullable=True)
+    at: Mapped[float] = mapped_column(Moment)
+    actor_id: Mapped[int | None] = mapped_column(BigInteger)
+    actor: Mapped[str] = mapped_column(String(64))
+    op_id: Mapped[str | None] = mapped_column(String(64))
+    connection: Mapped[str] = mapped_column(String(32))
+    reason: Mapped[str] = mapped_column(String(160))
+
+
+class QuoteCalculation(Base):
+    """The newest calculation of a quote; a newer one takes the row. ``told``: its end has been published."""
+
+    __tablename__ = "quote_calculations"
+    __table_args__ = (Index(None, "told", "deadline_at"),)
+
+    quote_id: Mapped[str] = mapped_column(String(36), ForeignKey("quotes.id"), primary_key=True)
+    serial: Mapped[int] = mapped_column()
+    calculation_id: Mapped[str] = mapped_column(String(40))
+    state: Mapped[str] = mapped_column(String(16))
+    based_on_version: Mapped[int] = mapped_column()
+    actor_id: Mapped[int | None] = mapped_column(BigInteger)
+    actor: Mapped[str] = mapped_column(String(64))
+    node: Mapped[str] = mapped_column(String(64))
+    started_at: Mapped[float] = mapped_column(Moment)
+    deadline_at: Mapped[float] = mapped_column(Moment)
+    ended_at: Mapped[float | None] = mapped_column(Moment)
+    told: Mapped[bool] = mapped_column()
+    error: Mapped[dict[str, Any] | None] = mapped_column(NullableJson)

@@ -21,6 +21,7 @@ from starlette.responses import Response
 
 from tidewire.core.errors import (
     BusError,
+    InvalidFields,
     InvalidRequest,
     NotFound,
     RequestError,
@@ -62,6 +63,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     correlation_id: str
     retry_after_ms: int | None = None
     errors: list[FieldProblem] = []
+    details: dict[str, Any] | None = None
 
 
 # Python 3.13 renamed the phrases of 413 and 422 (RFC 9110); a code stays what it is.
@@ -191,6 +193,7 @@ def _problem(request: HTTPConnection, error: RequestError, fields: Sequence[Fiel
         correlation_id=correlation_id(request),
         retry_after_ms=error.retry_after_ms,
         errors=list(fields),
+        details=None if error.details is None else dict(error.details),
     )
 
 
@@ -216,6 +219,8 @@ def _allow_header(error: Exception) -> dict[str, str]:
 
 
 def _field_problems(error: Exception) -> list[FieldProblem]:
+    if isinstance(error, InvalidFields):
+        return [FieldProblem(name, text) for name, text in error.problems.items()]
     if not isinstance(error, RequestValidationError):
         return []
     # Capped: a list with a thousand wrong items needs no thousand lines.

@@ -13,14 +13,14 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from tidewire.accounts.api_keys import PREFIX, ApiKeys
+from tidewire.accounts.api_keys import ApiKeys
 from tidewire.accounts.grants import Address, require_enter, require_publish, resolve
-from tidewire.accounts.http import current_principal
+from tidewire.accounts.http import Callers
 from tidewire.accounts.model import Principal
 from tidewire.accounts.throttle import Throttle
 from tidewire.accounts.tokens import ConnectionTokens
 from tidewire.core.clock import Clock
-from tidewire.core.errors import Forbidden, InvalidRequest, RateLimited, Unauthenticated
+from tidewire.core.errors import Forbidden, InvalidRequest, RateLimited
 from tidewire.core.protocol import MAX_DEPTH, Member, RoomId, data_body
 from tidewire.hub.command import depth, normal_json
 from tidewire.hub.hub import Hub
@@ -84,7 +84,7 @@ class RoomsApi:
     ) -> None:
         self._hub = hub
         self._rules = rules
-        self._keys = keys
+        self._callers = Callers(keys)
         self._tokens = tokens
         self._clock = clock
         self._answers = Idempotency()
@@ -98,19 +98,19 @@ class RoomsApi:
 
         @router.post("/connection-token", summary="A token for one WebSocket connection, valid for 60 s")
         async def connection_token(request: Request) -> Response:
-            return self._issue(await self._caller(request))
+            return self._issue(await self._callers.of(request))
 
         @router.post("/publish", summary="Send a message to a room (API key)", openapi_extra=_PUBLISH_DOC)
         async def publish(request: Request, key: _Key = None) -> Response:
-            return await self._publish(await self._with_key(request), await request.body(), key)
+            return await self._publish(await self._callers.with_key(request), await request.body(), key)
 
         @router.get("/rooms/{room_id}/history", summary="What a room remembers")
         async def history(request: Request, room_id: str, limit: _Limit = 100) -> Response:
-            return await self._history(await self._caller(request), room_id, limit)
+            return await self._history(await self._callers.of(request), room_id, limit)
 
         @router.get("/rooms/{room_id}/presence", summary="Who is in a room")
         async def presence(request: Request, room_id: str) -> Response:
-            return await self._presence(await self._caller(request), room_id)
+            return await self._presence(await self._callers.of(request), room_id)
 
         return router
 
@@ -122,21 +122,6 @@ class RoomsApi:
             "token_refused": self._token_rate.refused,
             "idempotency_answers": len(self._answers),
         }
-
-    async def _caller(self, request: Request) -> Principal:
-        """Who asks: an API key if one is shown, else the session."""
-        return await self._with_key(request) if "authorization" in request.headers else current_principal(request)
-
-    async def _with_key(self, request: Request) -> Principal:
-        scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        principal = await self._keys.load(key.strip()) if scheme.lower() == "bearer" else None
-        if principal is None:
-            raise Unauthenticated(
-                "No valid API key came with the request.",
-                required_action=f"Send Authorization: Bearer {PREFIX}...; `tidewire token create` makes a key.",
-                will_not="Tidewire will not do anything for somebody it does not know.",
-            )
-        return principal
 
     def _issue(self, principal: Principal) -> Response:
         self._limit(self._token_rate, principal.session_id)
