@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from typing import Any
 
 import pytest
@@ -12,6 +11,8 @@ from tests.support.platform import Served
 from tests.support.quotes import edit, make_quote, open_quote
 from tests.support.ws_client import TEXT, frame
 
+# No quote has it.
+NOBODYS = "025717a3-988e-4901-81f4-1f0e5d2c7b9e"
 GOOD = {"type": "field_edit", "id": 1, "field": "notes", "base_revision": 0, "value": "x", "op_id": "o"}
 
 WRONG: list[tuple[dict[str, Any], str]] = [
@@ -36,7 +37,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"op_id": ""}, "bad_request"),
     ({"op_id": "x" * 65}, "bad_request"),
     ({"op_id": 7}, "bad_request"),
-    ({"quote_id": str(uuid.uuid4())}, "not_found"),
+    ({"quote_id": NOBODYS}, "not_found"),
     ({"quote_id": "x" * 36}, "bad_request"),
     ({"quote_id": "short"}, "bad_request"),
     ({"quote_id": 7}, "bad_request"),
@@ -135,7 +136,7 @@ async def test_the_same_value_again_is_no_change(site: Served) -> None:
 async def test_wrong_subscriptions_leave_nobody_inside(site: Served) -> None:
     """A quote that does not exist: not found, and out of the room again."""
     async with site.raw("bob") as bob:
-        number = str(uuid.uuid4())
+        number = NOBODYS
         bob.say("quote_subscribe", id=1, quote_id=number)
         assert (await bob.expect("unsubscribed", room_id=f"quote:{number}"))["reason"] == "state_unavailable"
         assert (await bob.expect("reply", id=1))["error"]["code"] == "not_found"
