@@ -26,7 +26,7 @@ _log = structlog.get_logger(__name__)
 
 # Who comes while so many are being looked up waits: of ten thousand at once each would otherwise overrun its deadline
 # at the broker. Enough to keep the database and the broker busy.
-ADMITTED_AT_ONCE = 200
+ADMITTED_AT_ONCE = 40
 # A client may send its first requests together with ``authenticate``; more than this is a flood.
 MAX_EARLY_MESSAGES = 64
 
