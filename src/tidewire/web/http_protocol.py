@@ -170,18 +170,24 @@ class _BoundedHttp(HttpToolsProtocol):
             return
         if self._awake:
             self._parse(data)
+        elif self._first:
+            self._keep(data)
         elif self.doorkeeper.admit(self):
             self._begin(data)
         else:
             self._first = data
-            self.transport.pause_reading()
 
     def handle(self) -> None:
         """It is this newcomer's turn."""
         data, self._first = self._first, b""
         if not self.transport.is_closing() and not self._refused:
-            self.transport.resume_reading()
             self._begin(data)
+
+    def _keep(self, data: bytes) -> None:
+        # Pausing the transport instead would cost each newcomer of a storm two system calls.
+        self._first += data
+        if len(self._first) > MAX_HEAD_BYTES:
+            self._refuse_head()
 
     def _begin(self, data: bytes) -> None:
         shortcut = self.doorkeeper.shortcut
@@ -196,9 +202,7 @@ class _BoundedHttp(HttpToolsProtocol):
         if self._in_head:
             # Checked before parsing, because the parser keeps every header; one read more (64 KiB at most) may pass.
             if self._head_bytes > MAX_HEAD_BYTES:
-                self.doorkeeper.oversized += 1
-                self.transport.write(_HEAD_TOO_LARGE)
-                self.transport.close()
+                self._refuse_head()
                 return
             self._head_bytes += len(data)
         super().data_received(data)
@@ -236,6 +240,11 @@ class _BoundedHttp(HttpToolsProtocol):
         transport = self.transport
         super().__init__(*self._made_of)
         super().connection_made(transport)
+
+    def _refuse_head(self) -> None:
+        self.doorkeeper.oversized += 1
+        self.transport.write(_HEAD_TOO_LARGE)
+        self.transport.close()
 
     def _refuse(self, keeper: Doorkeeper, transport: asyncio.Transport) -> None:
         # It is no connection of the server any more: nothing waits for it, and it counts among the lingering.
