@@ -50,6 +50,7 @@ class Doorkeeper:
 
     Attributes:
         shortcut: Is shown the first bytes of every connection, and returns whether it has taken the transport over.
+        unheard: Connections that have been accepted, and have not said yet (or not been heard) what they want.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Doorkeeper:
         self.shortcut: Callable[[asyncio.Transport, bytes], bool] | None = None
         self.oversized = 0
         self.lingering = 0
+        self.unheard = 0
         self._left = NEW_PER_TURN
         self._turning = False
         self._queue: deque[_BoundedHttp] = deque()
@@ -131,6 +133,7 @@ class _BoundedHttp(HttpToolsProtocol):
         self._in_head = True
         self._refused = False
         self._first = b""
+        self._unheard = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.transport = transport
@@ -139,10 +142,13 @@ class _BoundedHttp(HttpToolsProtocol):
         if len(self.connections) + keeper.open_elsewhere() > keeper.max_connections:
             self._refuse(keeper, transport)
             return
+        self._unheard = True
+        keeper.unheard += 1
         self._arm(keeper.head_deadline_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
+        self._heard()
         if self._refused:
             self._refused = False
             self.doorkeeper.lingering -= 1
@@ -189,7 +195,13 @@ class _BoundedHttp(HttpToolsProtocol):
         if len(self._first) > MAX_HEAD_BYTES:
             self._refuse_head()
 
+    def _heard(self) -> None:
+        if self._unheard:
+            self._unheard = False
+            self.doorkeeper.unheard -= 1
+
     def _begin(self, data: bytes) -> None:
+        self._heard()
         shortcut = self.doorkeeper.shortcut
         if shortcut is not None and shortcut(self.transport, data):
             self._disarm()
