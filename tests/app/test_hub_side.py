@@ -9,6 +9,7 @@ import pytest
 import websockets
 
 from tests.support.platform import PASSWORD, Served, read_until, served, settings_for
+from tests.support.waiting import until
 from tests.support.ws_client import connect, upgrade_request, upgraded
 from tidewire.app.platform import Platform
 from tidewire.core.errors import SettingsError
@@ -152,8 +153,7 @@ async def test_who_was_accepted_on_a_shared_port_is_let_in_before_the_drain(tmp_
     """Nobody else can answer such a client: it gets its welcome and 4000, not a refusal. One that is silent is left."""
     listener = new_listener("127.0.0.1", 0, reuse_port=True)
     async with served(tmp_path, listener) as site, connect(site.port) as slow, connect(site.port):
-        while site.side.doorkeeper.unheard < 2:
-            await asyncio.sleep(0)
+        await until(lambda: site.side.doorkeeper.unheard == 2)
         async with asyncio.timeout(20):
             stopping = asyncio.create_task(site.platform.stop())
             await asyncio.sleep(0)
