@@ -54,11 +54,13 @@ class Load:
         """Open ``count`` sockets; each is ready when the server has said who it is."""
         start = time.monotonic()
         waiting: dict[int, bytes] = {}
+        number: dict[int, int] = {}
         opened = 0
         done = 0
         while done < count:
             while opened < count and len(waiting) < CONNECTING:
                 peer = socket.socket()
+                number[peer.fileno()] = opened
                 peer.setblocking(False)
                 with contextlib.suppress(BlockingIOError):
                     peer.connect(("127.0.0.1", port))
@@ -71,7 +73,7 @@ class Load:
                     continue
                 if event & select.EPOLLOUT:
                     if not raw:
-                        self.sockets[fd].send(_request(opened, batch))
+                        self.sockets[fd].send(_request(number[fd], batch))
                     self.poll.modify(fd, select.EPOLLIN)
                     if raw:
                         del waiting[fd]

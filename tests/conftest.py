@@ -14,6 +14,16 @@ from tests.support.postgres import create_database, drop_database, empty_tables,
 from tidewire.store import migrate
 from tidewire.store.database import Database
 
+# What starts processes takes longest; begun last, one process of the tests would work on it while the others rest.
+SLOW = ("chaos", "app", "endurance", "browser", "flow")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest; within a folder nothing changes its place."""
+    here = Path(__file__).parent
+    ranks = {name: rank for rank, name in enumerate(SLOW)}
+    items.sort(key=lambda item: ranks.get(item.path.relative_to(here).parts[0], len(SLOW)))
+
 
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, bool]]:

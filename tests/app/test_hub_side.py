@@ -9,9 +9,11 @@ import pytest
 import websockets
 
 from tests.support.platform import PASSWORD, Served, read_until, served, settings_for
-from tests.support.ws_client import upgraded
+from tests.support.waiting import until
+from tests.support.ws_client import connect, upgrade_request, upgraded
 from tidewire.app.platform import Platform
 from tidewire.core.errors import SettingsError
+from tidewire.web.server import new_listener
 
 
 async def test_a_tick_on_the_bus_reaches_a_subscriber(site: Served) -> None:
@@ -145,6 +147,22 @@ async def test_the_end_is_announced_to_every_client(tmp_path: Path) -> None:
         assert site.side.hub.connection_count() == 0
     left = [task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith(("hub", "loop", "web"))]
     assert left == []
+
+
+async def test_who_was_accepted_on_a_shared_port_is_let_in_before_the_drain(tmp_path: Path) -> None:
+    """Nobody else can answer such a client: it gets its welcome and 4000, not a refusal. One that is silent is left."""
+    listener = new_listener("127.0.0.1", 0, reuse_port=True)
+    async with served(tmp_path, listener) as site, connect(site.port) as slow, connect(site.port):
+        await until(lambda: site.side.doorkeeper.unheard == 2)
+        async with asyncio.timeout(20):
+            stopping = asyncio.create_task(site.platform.stop())
+            await asyncio.sleep(0)
+            slow.send(upgrade_request(**site.headers("ada")))
+            assert (await slow.answer()).status == 101
+            await slow.expect("connection", status="connected")
+            assert await slow.close_code() == 4000
+            slow.writer.close()
+            await stopping
 
 
 async def test_a_taken_port_stops_the_start_and_leaves_nothing(site: Served, tmp_path: Path) -> None:

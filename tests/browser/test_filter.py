@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from tests.support.browser import Visitors, column, open_feed, rows, wait_until
 from tests.support.page_wire import PageWire
 
-NOT_AAPL = "tbody tr:not([hidden]):not([data-symbol=AAPL])"
+NOT_AAPL = "[data-part=rows] tr:not([hidden]):not([data-symbol=AAPL])"
 
 
 def test_a_filter_cuts_traffic_and_survives_a_reload(visitors: Visitors, admin_state: Any) -> None:

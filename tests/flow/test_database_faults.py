@@ -191,15 +191,15 @@ async def test_connections_ended_by_an_administrator_cost_nothing(site: Database
     assert site.logged(*STATES)[before:] == []
 
 
-async def test_a_full_pool_refuses_and_the_rest_goes_on(site: DatabaseSite) -> None:
+async def test_a_locked_table_refuses_and_the_rest_goes_on(site: DatabaseSite) -> None:
     """A lock on the table of users makes whoever asks wait: all are refused in time, and streaming goes on."""
     async with site.live() as live, connected(site) as locker, locker.transaction():
         await locker.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
         answers = await site.get_together("/api/admin/websocket-status", [stranger() for _ in range(30)])
         assert {answer.status for answer in answers} == {503}
+        # They are looked up together, so the pool is not full; tests/store/test_deadlines.py fills one.
         codes = {answer.body["code"] for answer in answers}
-        assert codes <= {"storage_busy", "storage_overloaded", "storage_timeout"}
-        assert len(codes) > 1, "30 requests on 8 connections: some wait for the lock, others for a connection"
+        assert codes <= {"storage_busy", "storage_timeout"}
         show("slowest of 30 refusals", max(answer.took_s for answer in answers))
         check_refusal(await site.log_in(), *codes)
         assert (await site.get("/healthz")).status == 200

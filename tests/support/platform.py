@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import json
+import socket
 import tempfile
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -144,10 +145,10 @@ def _template() -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def served(folder: Path, **settings: Any) -> AsyncIterator[Served]:
-    """Run the web side of a process with three users logged in."""
+async def served(folder: Path, listener: socket.socket | None = None, **settings: Any) -> AsyncIterator[Served]:
+    """Run the web side of a process with three users logged in; ``listener``: it shares its port, as a worker does."""
     (folder / "tidewire.db").write_bytes(_template())
-    platform = Platform(settings_for(folder, **settings), with_feed=False)
+    platform = Platform(settings_for(folder, **settings), with_feed=False, listener=listener)
     await platform.start()
     try:
         made = Served(platform)

@@ -18,6 +18,7 @@ from tidewire.app.platform import Platform
 from tidewire.cli.running import run_service, wait_for_end
 from tidewire.core.telemetry import configure_logging
 from tidewire.settings import load_settings
+from tidewire.web.footprint import settle
 
 # Longer than any room remembers (300 s) and any member's absence is held back.
 LATER_S = 1_000.0
@@ -57,6 +58,7 @@ def _kind(entry: Path) -> str:
 async def _serve(platform: Platform, block_s: float) -> None:
     loop = asyncio.get_running_loop()
     await platform.start()
+    settle()
     loop.add_signal_handler(signal.SIGUSR1, lambda: print(json.dumps(holdings(platform)), flush=True))
     # Blocking the loop is what this handler is for.
     loop.add_signal_handler(signal.SIGUSR2, lambda: time.sleep(block_s))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Literal
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Credential:
+
+class Credential(msgspec.Struct, frozen=True):
     """The session cookie's value, a bearer token, ``?token=``, or a token in a message. The secret is never shown."""
 
     kind: Literal["cookie", "bearer", "query", "message"]
-    secret: str = field(repr=False)
+    secret: str
+
+    def __repr__(self) -> str:
+        return f"Credential(kind={self.kind!r})"

@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
+
 from tidewire.accounts.model import Principal
 from tidewire.core.errors import Forbidden, InvalidRequest
 
@@ -22,8 +24,7 @@ _WORD = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _ANYTHING = re.compile(r"[a-z0-9_.:-]{1,120}")
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(msgspec.Struct, frozen=True):
     """A room's name, taken apart.
 
     Attributes:
@@ -110,6 +111,12 @@ def resolve(room_id: str) -> Address:
             will_not="Tidewire will not guess which room was meant.",
         )
     return Address(room_id, family, key)
+
+
+def own_room(user_id: int) -> Address:
+    """Return the address of a user's own room."""
+    key = str(user_id)
+    return Address(f"user:{key}", "user", key)
 
 
 def grant_for(principal: Principal | None, address: Address) -> Grant:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+import msgspec
+
 
 class Role(enum.IntEnum):
     """Roles in ascending order; a higher one passes wherever a lower one does."""
@@ -25,7 +27,10 @@ class Role(enum.IntEnum):
     @property
     def label(self) -> str:
         """The role's name as stored and shown, lower case."""
-        return self.name.lower()
+        return _LABELS[self]
+
+
+_LABELS = {role: role.name.lower() for role in Role}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +49,7 @@ class User:
     denials: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(msgspec.Struct, frozen=True):
     """The authenticated somebody behind a request or socket.
 
     Attributes:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, get_args
 
 import msgspec
 import structlog
 from fastapi import APIRouter
+from msgspec.structs import replace
 
 from tidewire import __version__
 from tidewire.accounts.api_keys import LOGIN_PREFIX, ApiKeys

@@ -59,6 +59,10 @@ log = structlog.get_logger(__name__)
 # The feed answers from memory; past this it is not there, and the page says so.
 ASK_TIMEOUT_S = 5.0
 PURGE_EVERY_S = 600.0
+# Whoever was accepted just before a drain has this long to say what it wants; a browser that only keeps a connection in
+# reserve says nothing, and must not hold a restart up.
+HEAR_ACCEPTED_S = 2.0
+HEAR_EVERY_S = 0.05
 
 
 class WebSide:
@@ -150,6 +154,7 @@ class WebSide:
         if self._shares_port:
             # On a port of our own newcomers are told that we end; on a shared one somebody else takes them.
             self.server.stop_accepting()
+            await self._hear_accepted()
         await self.hub_side.drain()
         await self._socketio.shutdown()
         await self.server.stop()
@@ -159,6 +164,15 @@ class WebSide:
         await self.monitor.stop()
         self._requester.stop()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _hear_accepted(self) -> None:
+        """Handle whoever was accepted before the port was left to others: nobody else can answer them any more."""
+        until = self._clock.monotonic() + HEAR_ACCEPTED_S
+        while True:
+            # At least once: what the kernel has accepted reaches its protocol in a later turn of the loop.
+            await self._clock.sleep(HEAR_EVERY_S)
+            if not self.hub_side.doorkeeper.unheard or self._clock.monotonic() >= until:
+                return
 
     def _build(self) -> Any:
         """Return the ASGI application; ROUTES of every feature stand here."""

@@ -28,6 +28,7 @@ from tidewire.bus.fanout import Fanout, Listener, Watches
 from tidewire.bus.redis import RedisBus
 from tidewire.bus.redis_shards import RedisShards
 from tidewire.bus.redis_topology import RedisTopology
+from tidewire.bus.room_log import LogStatus
 from tidewire.bus.wire import SHARDED, BrokerLimits
 from tidewire.core.clock import Clock
 from tidewire.core.errors import BusError
@@ -137,10 +138,7 @@ class RedisClusterBus:
     def status(self) -> BusStatus:
         """Return the state of the whole (``degraded`` while some shards are away) and of each shard."""
         each = {node: bus.status() for node, bus in sorted(self._shards.all().items())}
-        shards = tuple(
-            ShardStatus(endpoint=str(node), state=status.state, since=status.since, reason=status.reason)
-            for node, status in each.items()
-        )
+        shards = shard_statuses(each)
         state, reason = summary(shards)
         sums = self._shards.sums()
         rtts = [status.rtt_ms for status in each.values() if status.rtt_ms is not None]
@@ -237,6 +235,14 @@ class ClusterSubscription:
         """Return once the channel is confirmed. Raises BusError."""
         if self._listener.open:
             await self._bus.confirmed(self._listener.channel)
+
+
+def shard_statuses(each: Mapping[Node, BusStatus] | Mapping[Node, LogStatus]) -> tuple[ShardStatus, ...]:
+    """Return what is shown of every shard."""
+    return tuple(
+        ShardStatus(endpoint=str(node), state=status.state, since=status.since, reason=status.reason)
+        for node, status in each.items()
+    )
 
 
 def summary(shards: Sequence[ShardStatus]) -> tuple[BusState, str]:

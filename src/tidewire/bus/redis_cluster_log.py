@@ -14,10 +14,10 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Literal, TypeVar
 
-from tidewire.bus.base import BusState, ShardStatus, Watch
+from tidewire.bus.base import BusState, Watch
 from tidewire.bus.cluster_map import Node, redirect
 from tidewire.bus.fanout import Watches
-from tidewire.bus.redis_cluster import summary
+from tidewire.bus.redis_cluster import shard_statuses, summary
 from tidewire.bus.redis_commands import DEADLINE_S
 from tidewire.bus.redis_log import RedisRoomLog
 from tidewire.bus.redis_shards import RedisShards
@@ -110,10 +110,7 @@ class RedisClusterLog:
     def status(self) -> LogStatus:
         """Return the state of the whole (``degraded`` while some shards are away) and of each shard."""
         each = {node: log.status() for node, log in sorted(self._shards.all().items())}
-        shards = tuple(
-            ShardStatus(endpoint=str(node), state=status.state, since=status.since, reason=status.reason)
-            for node, status in each.items()
-        )
+        shards = shard_statuses(each)
         state, reason = summary(shards)
         sums = self._shards.sums()
         rtts = [status.rtt_ms for status in each.values() if status.rtt_ms is not None]

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 import structlog
 import uvloop
 
+from tidewire.core.memory import limit_arenas
+
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
@@ -27,6 +29,7 @@ def run_service(main: Coroutine[Any, Any, None], *, at_once: Callable[[], None] 
     The signals are heard from before the first step of ``main``, so that one that comes while things are still being
     started leaves nothing behind either. A second one ends the process at once, after ``at_once``, and says so.
     """
+    limit_arenas()
     run(_until_signalled(main, at_once))
 
 

@@ -109,6 +109,7 @@ async def _serve(platform: Platform, settings: Settings, *, with_web: bool, as_j
 
 async def _work(platform: Platform, line: ParentLine) -> None:
     await platform.start()
+    settle()
     try:
         await line.ready({"metrics_url": platform.metrics_url})
         await wait_for_end()

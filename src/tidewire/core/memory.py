@@ -16,6 +16,19 @@ from collections.abc import Callable
 GIVE_BACK_EVERY_S = 60.0
 
 
+# Threads of the database driver each get an arena of their own, up to eight for each core, and what one frees another
+# cannot use. Two keep them from waiting for each other.
+ARENAS = 2
+_M_ARENA_MAX = -8
+
+
+def limit_arenas() -> None:
+    """Let all threads share a few arenas. Call before there are threads. Source: mallopt(3), ``M_ARENA_MAX``."""
+    setting: Callable[[int, int], int] | None = getattr(ctypes.CDLL(None), "mallopt", None)
+    if setting is not None:
+        setting(_M_ARENA_MAX, ARENAS)
+
+
 def trimmer() -> Callable[[int], int] | None:
     """Return glibc's ``malloc_trim``; None where there is none."""
     trim: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)

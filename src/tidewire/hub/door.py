@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from tidewire.accounts.credential import Credential
-from tidewire.accounts.grants import Address, grant_for, require_enter, resolve
+from tidewire.accounts.grants import Address, grant_for, own_room, require_enter, resolve
 from tidewire.accounts.model import Principal
 from tidewire.core import protocol
 from tidewire.core.errors import BusError, Conflict, Forbidden, StoreError, Unauthenticated
@@ -20,13 +20,13 @@ from tidewire.core.protocol import HeartbeatTerms, Identity, Limits, MessageId, 
 from tidewire.hub.command import answer
 from tidewire.hub.lifecycle import State
 from tidewire.hub.session import Peer, Session, Socket
-from tidewire.hub.switchboard import Switchboard
+from tidewire.hub.switchboard import HubOptions, Switchboard
 
 _log = structlog.get_logger(__name__)
 
 # Who comes while so many are being looked up waits: of ten thousand at once each would otherwise overrun its deadline
 # at the broker. Enough to keep the database and the broker busy.
-ADMITTED_AT_ONCE = 200
+ADMITTED_AT_ONCE = 40
 # A client may send its first requests together with ``authenticate``; more than this is a flood.
 MAX_EARLY_MESSAGES = 64
 
@@ -55,6 +55,7 @@ class Door:
             board.on_heartbeat = self.look_again
         self._authenticate = authenticate
         self._turn = asyncio.Semaphore(ADMITTED_AT_ONCE)
+        self._heartbeat, self._limits = _terms(board.options)
         # Each question under way -> users and logins that were changed since it was asked.
         self._asked: dict[object, set[int | str]] = {}
         self.resume: Callable[[Session, bytes], None] | None = None
@@ -169,7 +170,8 @@ class Door:
     async def _who(self, credential: Credential) -> Principal | None:
         """Return whom the credential stands for, as of now; a token that works once is refused if that takes twice."""
         while True:
-            question, changes = object(), set[int | str]()
+            question = object()
+            changes: set[int | str] = set()
             self._asked[question] = changes
             try:
                 principal = await self._authenticate(credential)
@@ -252,7 +254,7 @@ class Door:
         """
         shared = self._board.shared
         if shared is not None and self._board.rooms.has_family("user"):
-            await shared.ready(resolve(f"user:{principal.user_id}"))
+            await shared.ready(own_room(principal.user_id))
         return await self._board.limit.admit(principal.user_id)
 
     def _begin(self, session: Session, principal: Principal | None, request_id: MessageId | None) -> None:
@@ -269,7 +271,7 @@ class Door:
         board.remind(session)
         sent = [self._welcome(session)]
         if principal is not None and board.rooms.has_family("user"):
-            address = resolve(f"user:{principal.user_id}")
+            address = own_room(principal.user_id)
             sent += board.rooms.enter(session, address, since=None, presence=False)
         reply = answer(request_id, None, None, b"")
         if reply is not None:
@@ -283,8 +285,7 @@ class Door:
                 self.resume(session, payload)
 
     def _welcome(self, session: Session) -> bytes:
-        options, principal = self._board.options, session.principal
-        timing = options.timing
+        principal = session.principal
         identity = None
         if principal is not None:
             identity = Identity(
@@ -301,20 +302,29 @@ class Door:
                 session_id=principal.session_id if principal is not None else None,
                 protocol=protocol.BATCH if session.batch else protocol.PLAIN,
                 user=identity,
-                heartbeat=HeartbeatTerms(
-                    interval_ms=round(timing.heartbeat_s * 1000), timeout_ms=round(timing.pong_s * 1000)
-                ),
-                limits=Limits(
-                    message_bytes=options.message_bytes,
-                    rooms=options.rooms_per_connection,
-                    messages_per_second=round(options.messages_per_second),
-                    burst=round(options.burst),
-                    connections_per_user=options.connections_per_user,
-                ),
-                reconnect_terms=ReconnectTerms(min_delay_ms=500, max_delay_ms=20_000, stable_after_ms=60_000),
+                heartbeat=self._heartbeat,
+                limits=self._limits,
+                reconnect_terms=_RECONNECT,
                 token_expires_at=principal.expires_at if principal is not None else None,
             )
         )
+
+
+_RECONNECT = ReconnectTerms(min_delay_ms=500, max_delay_ms=20_000, stable_after_ms=60_000)
+
+
+def _terms(options: HubOptions) -> tuple[HeartbeatTerms, Limits]:
+    """Return what every client is told at the door."""
+    timing = options.timing
+    heartbeat = HeartbeatTerms(interval_ms=round(timing.heartbeat_s * 1000), timeout_ms=round(timing.pong_s * 1000))
+    limits = Limits(
+        message_bytes=options.message_bytes,
+        rooms=options.rooms_per_connection,
+        messages_per_second=round(options.messages_per_second),
+        burst=round(options.burst),
+        connections_per_user=options.connections_per_user,
+    )
+    return heartbeat, limits
 
 
 def _bad_token() -> Unauthenticated:

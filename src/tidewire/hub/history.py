@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
+
 from tidewire.core.protocol import Delivery
 
 Reason = Literal["not_requested", "epoch_changed", "history_trimmed", "offset_ahead", "no_history"]
@@ -36,8 +38,7 @@ class Publication:
     key: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Recovery:
+class Recovery(msgspec.Struct, frozen=True):
     """The answer to a subscribe: ``messages`` are to be sent before anything live."""
 
     recovered: bool

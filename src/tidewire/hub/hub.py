@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from tidewire.accounts.credential import Credential
 from tidewire.accounts.grants import FAMILIES, Address, resolve

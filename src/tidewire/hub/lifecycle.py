@@ -44,6 +44,8 @@ _LEGAL: dict[State, frozenset[State]] = {
     State.CLOSING: frozenset({State.CLOSED}),
     State.CLOSED: frozenset(),
 }
+# Asked for several times a connect and message; a member of an enumeration is found through its class's metaclass.
+_OPEN, _CLOSING, _CLOSED = State.OPEN, State.CLOSING, State.CLOSED
 
 
 class Due(enum.Enum):
@@ -99,12 +101,13 @@ class Lifecycle:
     @property
     def open(self) -> bool:
         """Whether messages go both ways."""
-        return self.state is State.OPEN
+        return self.state is _OPEN
 
     @property
     def ended(self) -> bool:
         """Whether nothing may be sent any more."""
-        return self.state in (State.CLOSING, State.CLOSED)
+        state = self.state
+        return state is _CLOSING or state is _CLOSED
 
     @property
     def is_slow(self) -> bool:
@@ -147,13 +150,13 @@ class Lifecycle:
     def tick(self, now: float, wall: float) -> list[Due]:
         """Return what is due, and consider it done."""
         timing = self._timing
-        if self.state is State.CLOSED:
+        if self.state is _CLOSED:
             return []
-        if self.state is State.CLOSING:
+        if self.state is _CLOSING:
             return [Due.ABORT] if now - self._began_at >= timing.close_s else []
         if self._slow_since is not None and now - self._slow_since >= timing.stall_s:
             return [Due.CLOSE_SLOW]
-        if self.state is not State.OPEN:
+        if self.state is not _OPEN:
             return [Due.CLOSE_AUTH_TIMEOUT] if now - self._began_at >= timing.authentication_s else []
         if self._expires_at is not None and wall >= self._expires_at:
             return [Due.CLOSE_EXPIRED]
@@ -173,11 +176,11 @@ class Lifecycle:
     def next_due(self, now: float, wall: float) -> float:
         """Return the monotonic time at which ``tick`` may have something to say, unless something happens before."""
         timing = self._timing
-        if self.state is State.CLOSED:
+        if self.state is _CLOSED:
             return float("inf")
-        if self.state is State.CLOSING:
+        if self.state is _CLOSING:
             return self._began_at + timing.close_s
-        times = [self._next_heartbeat if self.state is State.OPEN else self._began_at + timing.authentication_s]
+        times = [self._next_heartbeat if self.state is _OPEN else self._began_at + timing.authentication_s]
         if self._slow_since is not None:
             times.append(self._slow_since + timing.stall_s)
         if self._asked_at is not None:

@@ -181,6 +181,8 @@ class Outbox:
 
     def leave(self, room_id: str) -> None:
         """Forget what is held of a room that the client is no longer in."""
+        if not self._items:
+            return
         for slot in [slot for slot, item in self._items.items() if item.room_id == room_id]:
             self._account(-self._items.pop(slot).cost)
 

@@ -124,7 +124,8 @@ class Registry:
 
     def open_of_user(self, user_id: int) -> int:
         """Return how many connections a user has that are not being closed."""
-        return sum(not session.lifecycle.ended for session in self._by_user.get(user_id, ()))
+        mine = self._by_user.get(user_id)
+        return sum(not session.lifecycle.ended for session in mine) if mine else 0
 
     def user_ids(self) -> list[int]:
         """Return who has at least one connection."""

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from tidewire.accounts.grants import Address
 from tidewire.accounts.model import Principal
 from tidewire.core import protocol
@@ -62,8 +64,7 @@ class Socket(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
+class Peer(msgspec.Struct, frozen=True):
     """Who is at the other end, as the handshake says.
 
     Attributes:

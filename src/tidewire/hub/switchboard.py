@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
+import os
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -99,7 +99,7 @@ class Switchboard:
             rules,
             clock=clock,
             scheduler=scheduler,
-            epoch=f"e-{secrets.token_hex(4)}",
+            epoch=f"e-{os.urandom(4).hex()}",
             close_slow=self._close_slow,
         )
         self.limit = UserLimit(
@@ -184,7 +184,7 @@ class Switchboard:
         now = self.clock.monotonic()
         options = self.options
         session = Session(
-            f"c-{secrets.token_hex(6)}",
+            f"c-{os.urandom(6).hex()}",
             socket,
             peer,
             lifecycle=Lifecycle(now, options.timing),

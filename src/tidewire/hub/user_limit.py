@@ -7,7 +7,6 @@ credentials. Without other nodes there is nothing but the own number.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
 import structlog
@@ -54,7 +53,7 @@ class UserLimit:
         self._clock = clock
         self._node = node
         self._spawn = spawn
-        self._coming: Counter[int] = Counter()
+        self._coming: dict[int, int] = {}
         self._dirty: set[int] = set()
         self._busy = False
         self._rewrite_at = clock.monotonic() + REWRITE_EVERY_S
@@ -64,11 +63,11 @@ class UserLimit:
 
     def count(self, user_id: int) -> int:
         """Return how many connections a user has here or is about to have."""
-        return self._own(user_id) + self._coming[user_id]
+        return self._own(user_id) + self._coming.get(user_id, 0)
 
     async def admit(self, user_id: int) -> bool:
         """Return whether one more connection is allowed; if so, it counts until ``arrived``. Raises BusError."""
-        self._coming[user_id] += 1
+        self._coming[user_id] = self._coming.get(user_id, 0) + 1
         allowed = False
         try:
             allowed = await self._allowed(user_id)
@@ -80,9 +79,9 @@ class UserLimit:
 
     def arrived(self, user_id: int) -> None:
         """The connection that was admitted is among the own ones now, or will never be."""
-        self._coming[user_id] -= 1
-        if self._coming[user_id] <= 0:
-            del self._coming[user_id]
+        left = self._coming.pop(user_id) - 1
+        if left:
+            self._coming[user_id] = left
         self.changed(user_id)
 
     def changed(self, user_id: int) -> None:

@@ -26,6 +26,9 @@ from tidewire.store.bulkhead import Bulkhead
 MIGRATION = Bulkhead("migration", connections=1, deadline_s=120.0)
 # How long SQLite waits for another writer at most.
 SQLITE_BUSY_S = 10.0
+# SQLite's own for each connection is 2,000: eleven connections would fill 22 MiB little by little, with pages that the
+# system's cache has too.
+PAGE_CACHE_KIB = 512
 # Execution option that marks an engine whose transactions write.
 WRITES = "tidewire_writes"
 
@@ -149,7 +152,7 @@ def _prepare_sqlite(engine: AsyncEngine) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
         # synchronous stays FULL, SQLite's default: a committed row survives a power cut, and writes here are rare.
-        for pragma in ("journal_mode = WAL", "foreign_keys = ON"):
+        for pragma in ("journal_mode = WAL", "foreign_keys = ON", f"cache_size = -{PAGE_CACHE_KIB}"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

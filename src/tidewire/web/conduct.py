@@ -115,23 +115,26 @@ class Conduct(WSListener):
 
     def write(self, frames: bytes) -> None:
         """Write whole frames."""
-        if not self.close_sent and not self._transport.is_disconnected:
+        if not self.close_sent and not self.gone and not self._transport.is_disconnected:
             answer, self.answer = self.answer, b""
             self.stream.write(answer + frames)
 
     def ping(self, payload: bytes) -> None:
         """Send a ping frame."""
-        self._transport.send_ping(payload)
+        if not self.gone:
+            self._transport.send_ping(payload)
 
     def unwritten_bytes(self) -> int:
         """What the kernel has not taken."""
-        return self.stream.get_write_buffer_size()
+        return 0 if self.gone else self.stream.get_write_buffer_size()
 
     def hold_reading(self, hold: bool) -> None:
         """Stop or go on reading."""
         self.reading_held = hold
+        if self.gone:
+            return
         transport = self.stream
-        if self.gone or transport.is_closing():
+        if transport.is_closing():
             return
         if hold:
             transport.pause_reading()
@@ -201,6 +204,9 @@ class Conduct(WSListener):
         self._disarm()
         self._fragments = None
         self.on_gone()
+        # picows' half and ours hold each other. The collector hardly ever looks at what has lived for long
+        # (footprint.py), so what was a socket for hours would stay for ever.
+        del self._transport, self.stream, self.send
 
     def pause_writing(self) -> None:
         """The buffer is over the soft mark."""

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import parse_qsl
 
+import msgspec
+
 from tidewire.accounts.credential import Credential
 from tidewire.core.protocol import BATCH, SUBPROTOCOLS
 
@@ -59,8 +61,7 @@ class Refusal:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Acceptance:
+class Acceptance(msgspec.Struct, frozen=True):
     """The upgrade may happen.
 
     Attributes:

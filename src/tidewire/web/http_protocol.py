@@ -9,6 +9,7 @@ Source: reliability.md 1 (findings 3, 10) and bars R6, R7; uvicorn ``HttpToolsPr
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -24,6 +25,9 @@ MAX_HEAD_BYTES = 65_536
 # answer (RFC 9112 section 9.6). Each holds one of the spare files meanwhile, hence the bound.
 LINGER_S = 1.0
 MAX_LINGERING = 100
+# Newcomers that are handled before the event loop looks after everybody else again: of five thousand at once each would
+# otherwise delay all who are connected. A handshake takes about a third of a millisecond.
+NEW_PER_TURN = 32
 
 
 def _answer(status: str, detail: str, *headers: str) -> bytes:
@@ -46,6 +50,7 @@ class Doorkeeper:
 
     Attributes:
         shortcut: Is shown the first bytes of every connection, and returns whether it has taken the transport over.
+        unheard: Connections that have been accepted, and have not said yet (or not been heard) what they want.
     """
 
     def __init__(
@@ -63,6 +68,10 @@ class Doorkeeper:
         self.shortcut: Callable[[asyncio.Transport, bytes], bool] | None = None
         self.oversized = 0
         self.lingering = 0
+        self.unheard = 0
+        self._left = NEW_PER_TURN
+        self._turning = False
+        self._queue: deque[_BoundedHttp] = deque()
         self.lateness = Tally(
             "HANDSHAKES_TOO_SLOW",
             required_action="None for a few; for many, block their addresses at the proxy or firewall.",
@@ -77,6 +86,28 @@ class Doorkeeper:
     def protocol_class(self) -> type[asyncio.Protocol]:
         """Return what uvicorn's ``http=`` takes."""
         return cast("type[asyncio.Protocol]", type("BoundedHttpProtocol", (_BoundedHttp,), {"doorkeeper": self}))
+
+    def admit(self, newcomer: _BoundedHttp) -> bool:
+        """Whether a newcomer's first bytes are handled now; otherwise its ``handle`` is called in a later turn."""
+        if not self._turning:
+            self._turning = True
+            newcomer.loop.call_soon(self._turn, newcomer.loop)
+        if self._left:
+            self._left -= 1
+            return True
+        self._queue.append(newcomer)
+        return False
+
+    def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        """A new turn of the event loop: as many again."""
+        begun = self._left < NEW_PER_TURN or bool(self._queue)
+        self._left = NEW_PER_TURN
+        while self._queue and self._left:
+            self._left -= 1
+            self._queue.popleft().handle()
+        self._turning = begun
+        if begun:
+            loop.call_soon(self._turn, loop)
 
     @property
     def late(self) -> int:
@@ -101,6 +132,8 @@ class _BoundedHttp(HttpToolsProtocol):
         self._head_bytes = 0
         self._in_head = True
         self._refused = False
+        self._first = b""
+        self._unheard = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.transport = transport
@@ -109,10 +142,13 @@ class _BoundedHttp(HttpToolsProtocol):
         if len(self.connections) + keeper.open_elsewhere() > keeper.max_connections:
             self._refuse(keeper, transport)
             return
+        self._unheard = True
+        keeper.unheard += 1
         self._arm(keeper.head_deadline_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
+        self._heard()
         if self._refused:
             self._refused = False
             self.doorkeeper.lingering -= 1
@@ -138,19 +174,47 @@ class _BoundedHttp(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing() or self._refused:
             return
-        if not self._awake:
-            shortcut = self.doorkeeper.shortcut
-            if shortcut is not None and shortcut(self.transport, data):
-                self._disarm()
-                self.connections.discard(self)
-                return
-            self._wake()
+        if self._awake:
+            self._parse(data)
+        elif self._first:
+            self._keep(data)
+        elif self.doorkeeper.admit(self):
+            self._begin(data)
+        else:
+            self._first = data
+
+    def handle(self) -> None:
+        """It is this newcomer's turn."""
+        data, self._first = self._first, b""
+        if not self.transport.is_closing() and not self._refused:
+            self._begin(data)
+
+    def _keep(self, data: bytes) -> None:
+        # Pausing the transport instead would cost each newcomer of a storm two system calls.
+        self._first += data
+        if len(self._first) > MAX_HEAD_BYTES:
+            self._refuse_head()
+
+    def _heard(self) -> None:
+        if self._unheard:
+            self._unheard = False
+            self.doorkeeper.unheard -= 1
+
+    def _begin(self, data: bytes) -> None:
+        self._heard()
+        shortcut = self.doorkeeper.shortcut
+        if shortcut is not None and shortcut(self.transport, data):
+            self._disarm()
+            self.connections.discard(self)
+            return
+        self._wake()
+        self._parse(data)
+
+    def _parse(self, data: bytes) -> None:
         if self._in_head:
             # Checked before parsing, because the parser keeps every header; one read more (64 KiB at most) may pass.
             if self._head_bytes > MAX_HEAD_BYTES:
-                self.doorkeeper.oversized += 1
-                self.transport.write(_HEAD_TOO_LARGE)
-                self.transport.close()
+                self._refuse_head()
                 return
             self._head_bytes += len(data)
         super().data_received(data)
@@ -188,6 +252,11 @@ class _BoundedHttp(HttpToolsProtocol):
         transport = self.transport
         super().__init__(*self._made_of)
         super().connection_made(transport)
+
+    def _refuse_head(self) -> None:
+        self.doorkeeper.oversized += 1
+        self.transport.write(_HEAD_TOO_LARGE)
+        self.transport.close()
 
     def _refuse(self, keeper: Doorkeeper, transport: asyncio.Transport) -> None:
         # It is no connection of the server any more: nothing waits for it, and it counts among the lingering.
