@@ -94,7 +94,8 @@ def _type(kind: inspect.Type) -> str:
     if isinstance(kind, inspect.Metadata):
         return _type(kind.type)
     if isinstance(kind, inspect.UnionType):
-        return " | ".join(dict.fromkeys(_type(part) for part in kind.types))
+        known = [part for part in kind.types if not isinstance(part, inspect.CustomType)]
+        return " | ".join(dict.fromkeys(_type(part) for part in known))
     if isinstance(kind, inspect.LiteralType):
         return " | ".join(json.dumps(value) for value in sorted(kind.values))
     if isinstance(kind, inspect.ListType):
@@ -108,6 +109,7 @@ def _type(kind: inspect.Type) -> str:
         inspect.BoolType: "boolean",
         inspect.NoneType: "null",
         inspect.RawType: "Json",
+        inspect.DictType: "Json",
     }
     return names[type(kind)]
 
@@ -134,6 +136,7 @@ def _shape(kind: inspect.Type) -> dict[str, Any]:
         inspect.FloatType: "number",
         inspect.BoolType: "boolean",
         inspect.RawType: "json",
+        inspect.DictType: "json",
     }
     return {"kind": names[type(kind)]}
 

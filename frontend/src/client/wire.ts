@@ -85,6 +85,7 @@ export interface ErrorBody {
   will_not: string;
   temporary?: boolean;
   retry_after_ms?: number | null;
+  details?: Json;
 }
 
 /** A failure that no ``reply`` can carry. ``about`` is the type of the client message, if known. */
@@ -97,6 +98,7 @@ export interface ErrorMessage {
   temporary?: boolean;
   retry_after_ms?: number | null;
   about?: string | null;
+  details?: Json;
 }
 
 /** You are in the room. The next ``replayed`` messages of the room come before anything live. */
@@ -320,8 +322,9 @@ export const REPLY_SHAPE: Shape = {
         will_not: { kind: "string" },
         temporary: { kind: "boolean" },
         retry_after_ms: { kind: "integer" },
+        details: { kind: "json" },
       },
-      optional: ["temporary", "retry_after_ms"],
+      optional: ["temporary", "retry_after_ms", "details"],
     },
     data: { kind: "json" },
   },
@@ -338,8 +341,9 @@ export const ERROR_SHAPE: Shape = {
     temporary: { kind: "boolean" },
     retry_after_ms: { kind: "integer" },
     about: { kind: "string" },
+    details: { kind: "json" },
   },
-  optional: ["temporary", "retry_after_ms", "about"],
+  optional: ["temporary", "retry_after_ms", "about", "details"],
 };
 
 export const SUBSCRIBED_SHAPE: Shape = {
