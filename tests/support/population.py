@@ -86,7 +86,12 @@ class Population:
 
 def populate(folder: Path, users: int, *, role: str = "user") -> Population:
     """Make the database in ``folder``, with users of one role."""
-    return asyncio.run(_populate(f"sqlite:///{folder / 'tidewire.db'}", users, role))
+    return populate_database(f"sqlite:///{folder / 'tidewire.db'}", users, role=role)
+
+
+def populate_database(url: str, users: int, *, role: str = "user") -> Population:
+    """Migrate the database of that URL and put users into it."""
+    return asyncio.run(_populate(url, users, role))
 
 
 async def _populate(url: str, users: int, role: str) -> Population:

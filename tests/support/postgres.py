@@ -90,6 +90,9 @@ class PostgresProcess:
         os.kill(tree[0], signal.SIGKILL)
         for pid in tree:
             wait_for_end(pid)
+        # The dead postmaster's id is in use until init has reaped it; a start in between would take it for alive.
+        for lock in (self._folder / "data" / "postmaster.pid", *self._folder.glob(".s.PGSQL.*.lock")):
+            lock.unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Stop if it runs, and delete the folder."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.support.platform import Served
 from tests.support.ws_client import RawClient
+from tidewire.quotes.model import Premium, PremiumLine
 
 BASIC = {"customer_name": "Grace Hopper", "state": "CA", "product": "personal_auto"}
 PREMIUM = "1204.00"
@@ -32,3 +33,20 @@ async def edit(client: RawClient, quote_id: str, field: str, value: Any, base: i
     """Edit a field; return the reply."""
     client.say("field_edit", id=op_id, quote_id=quote_id, field=field, value=value, base_revision=base, op_id=op_id)
     return await client.expect("reply", id=op_id)
+
+
+async def rate(site: Served, quote_id: str, amount: str = PREMIUM) -> None:
+    """Store a premium as rating does."""
+    desk = site.side.quotes.desk
+    quote = await desk.quotes.get(quote_id)
+    premium = Premium(
+        amount=amount,
+        currency="USD",
+        term_months=6,
+        plan="test@1",
+        calculation_id="k-1",
+        based_on_version=quote.version,
+        at=quote.updated_at,
+        breakdown=(PremiumLine("coverage_liability", "Liability", amount=amount),),
+    )
+    await desk.rate(quote_id, premium)

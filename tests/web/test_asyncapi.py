@@ -11,6 +11,7 @@ import pytest
 from tidewire.app.hub_side import MESSAGES
 from tidewire.core import protocol
 from tidewire.market.rules import TickMessage
+from tidewire.quotes import wire
 from tidewire.web.asyncapi import asyncapi_document, tag_of
 
 
@@ -44,8 +45,9 @@ def _resolve(document: dict[str, Any], reference: str) -> Any:
 
 def test_every_message_is_in_it(document: dict[str, Any]) -> None:
     """Each struct of the protocol and of the features has a message whose schema names its type."""
-    wanted = {("client", tag_of(kind)) for kind in get_args(protocol.ClientMessage)}
-    wanted |= {("server", tag_of(kind)) for kind in (*get_args(protocol.ServerMessage), TickMessage)}
+    clients = (*get_args(protocol.ClientMessage), *wire.CLIENT_TYPES)
+    servers = (*get_args(protocol.ServerMessage), TickMessage, *wire.SERVER_TYPES)
+    wanted = {("client", tag_of(kind)) for kind in clients} | {("server", tag_of(kind)) for kind in servers}
     messages = document["components"]["messages"]
     assert {tuple(name.split("_", 1)) for name in messages} == wanted
     for message in messages.values():
@@ -91,5 +93,5 @@ def test_directions_are_the_servers(document: dict[str, Any]) -> None:
     """The server receives what clients send."""
     received = document["operations"]["ws_receive"]["messages"]
     assert {message["$ref"].rsplit("/", 1)[1] for message in received} == {
-        f"client_{tag_of(kind)}" for kind in protocol.CLIENT_TYPES
+        f"client_{tag_of(kind)}" for kind in (*protocol.CLIENT_TYPES, *wire.CLIENT_TYPES)
     }

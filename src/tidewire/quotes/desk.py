@@ -52,7 +52,7 @@ class Desk:
     async def create(self, values: Mapping[str, JsonValue], author: Author, op_id: str | None) -> Outcome:
         """Make a draft; the same ``op_id`` of the same author makes it once. Raises InvalidFields or StoreError."""
         name = uuid.uuid4() if op_id is None else uuid.uuid5(_NAMES, f"{author.user_id}/{op_id}")
-        act = Act(author, self._clock.time(), op_id)
+        act = Act(author, self._now(), op_id)
         outcome = await self.quotes.add(editing.create(str(name), values, act))
         self._count(outcome, _sets(values, complete=False))
         return outcome
@@ -69,7 +69,7 @@ class Desk:
             NotFound, Conflict, PreconditionFailed: It is not changed.
             StoreError: It is not changed, unless the code is ``outcome_unknown``.
         """
-        act = Act(author, self._clock.time(), op_id)
+        act = Act(author, self._now(), op_id)
 
         def decide(quote: Quote) -> Decision:
             if version is not None:
@@ -81,7 +81,7 @@ class Desk:
     async def undo(self, quote_id: str, version: int, author: Author, op_id: str | None) -> Outcome:
         """Put the field of a change back, as a new change. Raises as ``edit``, and InvalidRequest."""
         change = await self.quotes.one_change(quote_id, version)
-        act = Act(author, self._clock.time(), op_id)
+        act = Act(author, self._now(), op_id)
 
         def same(changes: Sequence[Change]) -> bool:
             return changes[0].reason == f"undo of version {version}"
@@ -90,7 +90,7 @@ class Desk:
 
     async def bind(self, quote_id: str, version: int, author: Author, op_id: str | None) -> Outcome:
         """Make a quoted quote a contract. Raises as ``edit``."""
-        act = Act(author, self._clock.time(), op_id)
+        act = Act(author, self._now(), op_id)
 
         def decide(quote: Quote) -> Decision:
             editing.require_version(quote, version)
@@ -103,12 +103,12 @@ class Desk:
 
     async def rate(self, quote_id: str, premium: Premium, author: Author = SYSTEM) -> Outcome:
         """Store what rating said. Raises Conflict (``superseded``) if a fact was changed since; else as ``edit``."""
-        act = Act(author, self._clock.time(), reason=f"calculation {premium.calculation_id}")
+        act = Act(author, self._now(), reason=f"calculation {premium.calculation_id}")
         return await self._change(quote_id, lambda quote: editing.rate(quote, premium, act), act, _anything)
 
     async def expire(self, quote_id: str) -> bool:
         """Expire a quote if its time is over; return whether this call did it. Raises NotFound or StoreError."""
-        act = Act(SYSTEM, self._clock.time())
+        act = Act(SYSTEM, self._now())
         outcome = await self._change(quote_id, lambda quote: editing.expire(quote, act), act, _anything)
         return bool(outcome.changes)
 
@@ -120,6 +120,10 @@ class Desk:
             self.counts["published"] += 1
 
     # ---- inside
+
+    def _now(self) -> float:
+        # Databases keep microseconds; what is answered now must be what is read later.
+        return round(self._clock.time(), 6)
 
     async def _change(self, quote_id: str, decide: Callable[[Quote], Decision], act: Act, same: Same) -> Outcome:
         async with self._turn(quote_id):

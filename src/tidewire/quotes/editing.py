@@ -226,7 +226,7 @@ def index_of(quote: Quote) -> QuoteIndex:
         state=str(quote.value("state") or ""),
         product=str(quote.value("product") or ""),
         customer=str(quote.value("customer_name") or ""),
-        search=" ".join([*texts, quote.id]).casefold(),
+        search=" ".join(texts).casefold(),
     )
 
 

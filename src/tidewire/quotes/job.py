@@ -26,8 +26,6 @@ EXPIRE_EVERY_S = 60.0
 # One batch takes well under a second, so that edits in between are not held up.
 EXPIRE_BATCH = 100
 HEAL_EVERY_S = 2.0
-# A change is published within milliseconds of its commit; one that is not after this was left behind.
-GRACE_S = 2.0
 # Nodes' clocks may differ by this much, and a round may be late by as much again.
 OVERLAP_S = 30.0
 # Numbers in one query; SQLite takes 999.
@@ -123,7 +121,9 @@ class Healing:
         seen, now = self._seen(quote_id), self._clock.time()
         # What the room has forgotten by age has been published, or was too long ago for anybody to wait for.
         oldest = min(seen, default=0)
-        recent = [change for change in changes if change.at > now - RULES.history_age_s / 2]
+        # How it was made has never been published: whoever enters gets the whole state.
+        since = max(now - RULES.history_age_s / 2, quote.created_at)
+        recent = [change for change in changes if change.at > since]
         missing = [change for change in recent if oldest < change.version <= newest and change.version not in seen]
         await self._desk.publish(quote, missing)
         self.healed += len(missing)

@@ -34,6 +34,7 @@ IndexOf = Callable[[Quote], QuoteIndex]
 _QUOTES, _CHANGES = Base.metadata.tables["quotes"], Base.metadata.tables["quote_changes"]
 # Words of a search beyond this find nothing more.
 SEARCH_WORDS = 8
+NUMBER_MIN_CHARS = 6
 
 
 class _Stored(Exception):
@@ -235,9 +236,16 @@ def _of_operation(quote_id: str, actor_id: int | None, op_id: str) -> ColumnElem
 def _matching(wanted: QuoteFilter) -> list[ColumnElement[bool]]:
     words = wanted.search.casefold().split()[:SEARCH_WORDS]
     return [
-        *(_QUOTES.c.search.contains(word, autoescape=True) for word in words),
+        *(_has(word) for word in words),
         *_any_of(_QUOTES.c.state, wanted.states),
     ]
+
+
+def _has(word: str) -> ColumnElement[bool]:
+    found = _QUOTES.c.search.contains(word, autoescape=True)
+    # A number is found by its beginning; a digit or two are nobody's number.
+    numbered = len(word) >= NUMBER_MIN_CHARS
+    return or_(found, _QUOTES.c.id.startswith(word, autoescape=True)) if numbered else found
 
 
 def _any_of(column: Any, values: Sequence[str]) -> list[ColumnElement[bool]]:
