@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from bench import admin_cost, bus, hub, ingest, page_load, postgres, publish_to_page, status_api
+from bench import admin_cost, bus, hub, ingest, page_load, postgres, publish_to_page, rating, status_api
 from bench.measure import Figure, Result, among_others, machine, wait_for_quiet
 
 BENCHMARKS: dict[str, Callable[[], Result]] = {
@@ -26,6 +26,7 @@ BENCHMARKS: dict[str, Callable[[], Result]] = {
     "page_load": page_load.run,
     "admin_cost": admin_cost.run,
     "hub": hub.run,
+    "rating": rating.run,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.support.platform import Served
@@ -35,6 +36,31 @@ async def edit(client: RawClient, quote_id: str, field: str, value: Any, base: i
     return await client.expect("reply", id=op_id)
 
 
+# Everything that rating needs; with the shipped plan.
+RATEABLE: dict[str, Any] = {
+    "effective_date": (datetime.now(UTC).date() + timedelta(days=14)).isoformat(),
+    "coverage_liability": "50/100/50",
+    "coverage_collision": "500",
+    "discount_paid_in_full": True,
+    "vehicle_year": 2021,
+    "vehicle_value": "25000.00",
+    "annual_mileage": 12_000,
+    "driver_birth_date": "1990-03-16",
+    "driver_licensed_years": 10,
+    "driver_incidents": 1,
+}
+
+
+async def calculate(site: Served, quote_id: str, username: str = "bob") -> dict[str, Any]:
+    """Ask for a calculation over HTTP; return the answer."""
+    async with site.http(username) as http:
+        answer = await http.post(f"/api/v1/quotes/{quote_id}/calculate")
+    assert answer.status_code == 202, answer.text
+    assert answer.headers["Location"] == f"/api/v1/quotes/{quote_id}/calculation"
+    document: dict[str, Any] = answer.json()
+    return document
+
+
 async def rate(site: Served, quote_id: str, amount: str = PREMIUM) -> None:
     """Store a premium as rating does."""
     desk = site.side.quotes.desk
@@ -44,7 +70,8 @@ async def rate(site: Served, quote_id: str, amount: str = PREMIUM) -> None:
         currency="USD",
         term_months=6,
         plan="test@1",
-        calculation_id="k-1",
+        # Each is another calculation: the same one is stored once.
+        calculation_id=f"k-{quote.version}",
         based_on_version=quote.version,
         at=quote.updated_at,
         breakdown=(PremiumLine("coverage_liability", "Liability", amount=amount),),

@@ -45,6 +45,7 @@ from tidewire.monitoring.connection_log import FLUSH_EVERY_S, ConnectionLog
 from tidewire.monitoring.hub_metrics import HubCollector
 from tidewire.quotes import rules as quote_rules
 from tidewire.quotes import wire as quote_wire
+from tidewire.quotes.plan_shelf import load_plans
 from tidewire.settings import Settings
 from tidewire.store.connections import Connections
 from tidewire.web.asyncapi import asyncapi_document
@@ -138,7 +139,16 @@ class HubSide:
         self.doorkeeper.shortcut = self.gateway.take_whole
         self.feeder = RoomFeeder(bus, self.hub)
         self.api = RoomsApi(self.hub, ROOMS, self.keys, self.tokens, clock)
-        self.quotes = QuotesSide(self.hub, bus, storage.requests, storage.background, Callers(self.keys), clock)
+        self.quotes = QuotesSide(
+            self.hub,
+            bus,
+            storage.requests,
+            storage.background,
+            Callers(self.keys),
+            clock,
+            plans=load_plans(settings.rating_plans),
+            node=settings.node_name,
+        )
         self._jobs = [
             WatchedLoop("logins", REVIEW_EVERY_S, self.review, clock),
             WatchedLoop("connection-log", FLUSH_EVERY_S, self.log.flush, clock),

@@ -12,11 +12,16 @@ from tidewire.core.clock import Clock
 from tidewire.core.watched_loop import WatchedLoop
 from tidewire.hub.hub import Hub
 from tidewire.quotes.attention import Attention
+from tidewire.quotes.calculation import Calculator
+from tidewire.quotes.calculation_routes import CalculationsApi
 from tidewire.quotes.conversation import Conversation
 from tidewire.quotes.desk import Desk
 from tidewire.quotes.editing import index_of
+from tidewire.quotes.ending import SWEEP_EVERY_S, Ending
 from tidewire.quotes.job import EXPIRE_EVERY_S, HEAL_EVERY_S, Expiry, Healing
+from tidewire.quotes.plan import Plan
 from tidewire.quotes.routes import QuotesApi
+from tidewire.store.calculations import Calculations
 from tidewire.store.database import Database
 from tidewire.store.quotes import Quotes
 
@@ -26,27 +31,44 @@ class QuotesSide:
 
     Args:
         requests, background: The database for whoever waits, and for the jobs.
+        plans: Product -> rating plan.
+        node: This node's name, as people see it.
     """
 
     def __init__(
-        self, hub: Hub, bus: Bus, requests: Database, background: Database, callers: Callers, clock: Clock
+        self,
+        hub: Hub,
+        bus: Bus,
+        requests: Database,
+        background: Database,
+        callers: Callers,
+        clock: Clock,
+        *,
+        plans: Mapping[str, Plan],
+        node: str,
     ) -> None:
         self.desk = Desk(Quotes(requests, index_of), hub, clock)
         aside = Desk(Quotes(background, index_of), hub, clock)
         self.attention = Attention(bus, hub.features, clock)
         self.conversation = Conversation(self.desk, self.attention, hub, clock)
         self.api = QuotesApi(self.desk, callers, clock)
+        calculations = Calculations(requests)
+        self.ending = Ending(calculations, hub, clock)
+        self.sweeper = Ending(Calculations(background), hub, clock)
+        self.calculator = Calculator(calculations, self.desk, self.ending, plans, clock, node=node)
+        self.calculations = CalculationsApi(self.calculator, callers)
         self.expiry = Expiry(aside, clock)
         self.healing = Healing(aside, hub, clock)
         hub.features.add(self.conversation.commands())
         self._jobs = [
             WatchedLoop("quotes-expiry", EXPIRE_EVERY_S, self.expiry.run, clock),
             WatchedLoop("quotes-healing", HEAL_EVERY_S, self.healing.step, clock),
+            WatchedLoop("quotes-calculations", SWEEP_EVERY_S, self.sweeper.sweep, clock),
         ]
 
     def routes(self) -> list[APIRouter]:
         """Return the HTTP routes."""
-        return [self.api.router()]
+        return [self.api.router(), self.calculations.router()]
 
     def start(self) -> None:
         """Begin to listen, expire and compare."""
@@ -58,6 +80,7 @@ class QuotesSide:
         """End all of it. Idempotent."""
         for job in self._jobs:
             await job.stop()
+        await self.calculator.stop()
         await self.attention.stop()
 
     def statistics(self) -> Mapping[str, int]:
@@ -70,4 +93,9 @@ class QuotesSide:
             "expiry_failed": self.expiry.failed,
             "healed": self.healing.healed,
             "healing_failed": self.healing.failed,
+            **{f"calculations_{name}": value for name, value in self._calculation_counts().items()},
         }
+
+    def _calculation_counts(self) -> dict[str, int]:
+        ended = {name: count + self.sweeper.counts[name] for name, count in self.ending.counts.items()}
+        return {**self.calculator.statistics(), **ended}

@@ -10,7 +10,7 @@ import sys
 import typer
 
 from tidewire import __version__
-from tidewire.cli import check, demo, rooms, serve, simulate, tokens, universes, users
+from tidewire.cli import check, demo, quotes, rooms, serve, simulate, tokens, universes, users
 from tidewire.cli.output import complain
 from tidewire.core.errors import TidewireError
 
@@ -24,6 +24,7 @@ app = typer.Typer(
 app.add_typer(users.app, name="user")
 app.add_typer(universes.app, name="universe")
 app.add_typer(tokens.app, name="token")
+app.add_typer(quotes.app, name="quotes")
 app.command("check-config")(check.check_config)
 app.command("serve")(serve.serve)
 app.command("feed")(serve.feed)

@@ -8,6 +8,7 @@ import typer
 
 from tidewire.app.lines import plan_lines
 from tidewire.cli.output import print_json, print_rows
+from tidewire.quotes.plan_shelf import load_plans
 from tidewire.settings import describe, load_settings
 
 
@@ -15,7 +16,8 @@ def check_config(as_json: bool = typer.Option(False, "--json", help="Print JSON.
     """Check the environment, .env and the universes they name; print what would be used, secrets hidden."""
     settings = load_settings()
     lines = asyncio.run(plan_lines(settings))
-    shown = describe(settings)
+    plans = load_plans(settings.rating_plans)
+    shown = {**describe(settings), "rating plans": ", ".join(plan.name for plan in plans.values())}
     connections = [
         {
             "connection": line.connection_id,

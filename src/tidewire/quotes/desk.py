@@ -23,7 +23,7 @@ from tidewire.quotes.model import FIELDS, Premium, Status
 from tidewire.quotes.rules import PREFIX
 from tidewire.quotes.wire import update_of
 from tidewire.store.quote_records import Change, Decision, Outcome, Quote
-from tidewire.store.quotes import Quotes
+from tidewire.store.quotes import Also, Decide, Quotes
 from tidewire.store.records import JsonValue
 
 _log = structlog.get_logger(__name__)
@@ -101,10 +101,23 @@ class Desk:
 
         return await self._change(quote_id, decide, act, same)
 
-    async def rate(self, quote_id: str, premium: Premium, author: Author = SYSTEM) -> Outcome:
-        """Store what rating said. Raises Conflict (``superseded``) if a fact was changed since; else as ``edit``."""
-        act = Act(author, self._now(), reason=f"calculation {premium.calculation_id}")
-        return await self._change(quote_id, lambda quote: editing.rate(quote, premium, act), act, _anything)
+    async def rate(
+        self, quote_id: str, premium: Premium, author: Author = SYSTEM, *, also: Also | None = None
+    ) -> Outcome:
+        """Store what rating said, once for each calculation.
+
+        Args:
+            also: Done in the same transaction.
+
+        Raises as ``edit``, and Conflict (``superseded``) if a fact was changed since; and what ``also`` raises.
+        """
+        name = premium.calculation_id
+        act = Act(author, self._now(), op_id=name, reason=f"calculation {name}")
+
+        def decide(quote: Quote) -> Decision:
+            return editing.rate(quote, premium, act)
+
+        return await self._change(quote_id, decide, act, _anything, also)
 
     async def expire(self, quote_id: str) -> bool:
         """Expire a quote if its time is over; return whether this call did it. Raises NotFound or StoreError."""
@@ -125,9 +138,10 @@ class Desk:
         # Databases keep microseconds; what is answered now must be what is read later.
         return round(self._clock.time(), 6)
 
-    async def _change(self, quote_id: str, decide: Callable[[Quote], Decision], act: Act, same: Same) -> Outcome:
-        async with self._turn(quote_id):
-            outcome = await self.quotes.change(quote_id, decide, actor_id=act.author.user_id, op_id=act.op_id)
+    async def _change(self, quote_id: str, decide: Decide, act: Act, same: Same, also: Also | None = None) -> Outcome:
+        actor_id, op_id = act.author.user_id, act.op_id
+        async with self.turn(quote_id):
+            outcome = await self.quotes.change(quote_id, decide, actor_id=actor_id, op_id=op_id, also=also)
             self._count(outcome, same)
             if not outcome.repeated and outcome.changes:
                 try:
@@ -153,7 +167,7 @@ class Desk:
             )
 
     @asynccontextmanager
-    async def _turn(self, quote_id: str) -> AsyncIterator[None]:
+    async def turn(self, quote_id: str) -> AsyncIterator[None]:
         """Wait for one's turn with a quote on this node."""
         lock, users = self._locks.get(quote_id, (asyncio.Lock(), 0))
         self._locks[quote_id] = (lock, users + 1)

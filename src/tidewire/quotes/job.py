@@ -113,7 +113,8 @@ class Healing:
 
     def _seen(self, quote_id: str) -> set[int]:
         messages = self._hub.history(PREFIX + quote_id, RULES.history_messages, PLAIN)
-        return set(map(version_of, messages))
+        # Messages that are no changes, such as the end of a calculation, have no version.
+        return set(map(version_of, messages)) - {0}
 
     async def _heal(self, quote_id: str, newest: int) -> None:
         quote = await self._desk.quotes.get(quote_id)

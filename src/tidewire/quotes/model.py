@@ -101,7 +101,8 @@ _ALL = (
     FieldSpec("customer_email", "email", "E-mail", "customer", low=3, high=254, rated=False),
     _choice("state", "State", "policy", STATES, required=True),
     _choice("product", "Product", "policy", PRODUCTS, required=True),
-    FieldSpec("effective_date", "date", "Begins on", "policy", rated=False, needed=True, past=False, years=1),
+    # Rated: it decides how old driver and vehicle are.
+    FieldSpec("effective_date", "date", "Begins on", "policy", needed=True, past=False, years=1),
     FieldSpec("notes", "long_text", "Notes", "policy", low=1, high=LONG_TEXT_MAX, rated=False),
     _choice("coverage_liability", "Liability limits (thousands)", "coverages", _LIABILITY),
     _choice("coverage_uninsured_motorist", "Uninsured motorist limits (thousands)", "coverages", _UNINSURED),

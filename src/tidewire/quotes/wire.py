@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from tidewire.core.protocol import MAX_ID_CHARS, Epoch, MessageId, Offset, RoomId
+from tidewire.quotes.calculation_wire import CalculationProgress
 from tidewire.quotes.editing import PREMIUM, STATUS, editable
 from tidewire.quotes.model import FIELDS, FieldSpec, Premium, missing_for_rating, premium_of
 from tidewire.quotes.rules import PLAIN, PREFIX, WITH_PREMIUM
@@ -238,7 +239,13 @@ class FocusUpdate(FocusBody, frozen=True, kw_only=True, tag_field="type", tag="f
     timestamp: float
 
 
-SERVER_TYPES: tuple[type[msgspec.Struct], ...] = (QuoteState, FieldUpdate, QuoteUpdate, FocusUpdate)
+SERVER_TYPES: tuple[type[msgspec.Struct], ...] = (
+    QuoteState,
+    FieldUpdate,
+    QuoteUpdate,
+    FocusUpdate,
+    CalculationProgress,
+)
 
 # ---- making them -----------------------------------------------------------------------------------------------------
 

@@ -86,6 +86,7 @@ class Settings(_Slots):  # type: ignore[misc,valid-type]
     trusted_proxies: _Csv = Field((), validation_alias="TIDEWIRE_TRUSTED_PROXIES")
     tls_certificate: Path | None = Field(None, validation_alias="TIDEWIRE_TLS_CERTIFICATE")
     tls_private_key: Path | None = Field(None, validation_alias="TIDEWIRE_TLS_PRIVATE_KEY")
+    rating_plans: Path | None = Field(None, validation_alias="TIDEWIRE_RATING_PLANS")
     metrics_token: SecretStr | None = Field(None, validation_alias="TIDEWIRE_METRICS_TOKEN")
     metrics_host: str = Field("127.0.0.1", validation_alias="TIDEWIRE_METRICS_HOST")
     metrics_port: int | None = Field(None, ge=0, le=65535, validation_alias="TIDEWIRE_METRICS_PORT")

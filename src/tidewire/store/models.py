@@ -238,3 +238,24 @@ class QuoteChange(Base):
     op_id: Mapped[str | None] = mapped_column(String(64))
     connection: Mapped[str] = mapped_column(String(32))
     reason: Mapped[str] = mapped_column(String(160))
+
+
+class QuoteCalculation(Base):
+    """The newest calculation of a quote; a newer one takes the row. ``told``: its end has been published."""
+
+    __tablename__ = "quote_calculations"
+    __table_args__ = (Index(None, "told", "deadline_at"),)
+
+    quote_id: Mapped[str] = mapped_column(String(36), ForeignKey("quotes.id"), primary_key=True)
+    serial: Mapped[int] = mapped_column()
+    calculation_id: Mapped[str] = mapped_column(String(40))
+    state: Mapped[str] = mapped_column(String(16))
+    based_on_version: Mapped[int] = mapped_column()
+    actor_id: Mapped[int | None] = mapped_column(BigInteger)
+    actor: Mapped[str] = mapped_column(String(64))
+    node: Mapped[str] = mapped_column(String(64))
+    started_at: Mapped[float] = mapped_column(Moment)
+    deadline_at: Mapped[float] = mapped_column(Moment)
+    ended_at: Mapped[float | None] = mapped_column(Moment)
+    told: Mapped[bool] = mapped_column()
+    error: Mapped[dict[str, Any] | None] = mapped_column(NullableJson)

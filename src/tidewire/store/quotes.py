@@ -6,7 +6,7 @@ together. The same operation of the same author is stored once, whoever sends it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -30,6 +30,8 @@ from tidewire.store.quote_records import (
 
 Decide = Callable[[Quote], Decision]
 IndexOf = Callable[[Quote], QuoteIndex]
+# A further step of a transaction that changes a quote; made by other queries.
+Also = Callable[[AsyncSession], Awaitable[None]]
 
 _QUOTES, _CHANGES = Base.metadata.tables["quotes"], Base.metadata.tables["quote_changes"]
 # Words of a search beyond this find nothing more.
@@ -75,12 +77,16 @@ class Quotes:
             return Outcome(await self.get(quote.id), await self.changes(quote.id), repeated=True)
         return Outcome(quote, decision.changes)
 
-    async def change(self, quote_id: str, decide: Decide, *, actor_id: int | None, op_id: str | None) -> Outcome:
+    async def change(
+        self, quote_id: str, decide: Decide, *, actor_id: int | None, op_id: str | None, also: Also | None = None
+    ) -> Outcome:
         """Store what ``decide`` makes of the quote.
 
         Args:
             decide: Pure; may be called more than once. What it raises is raised here, and nothing is stored.
             op_id: Names the operation of this actor; if it is stored already, that is the outcome.
+            also: Done in the same transaction if the operation is not stored already; what it raises is raised here,
+                and nothing is stored.
 
         Raises:
             NotFound: There is no such quote.
@@ -94,6 +100,8 @@ class Quotes:
             if row.stored:
                 raise _Stored
             decision = decide(_quote(row))
+            if also is not None:
+                await also(session)
             if decision.changes:
                 await self._write(session, decision)
             return Outcome(decision.quote, decision.changes)

@@ -1,0 +1,148 @@
+"""Queries over the newest calculation of each quote. It must not know how a premium comes about or who is told.
+
+Each quote has one row. Beginning takes it, whoever has it, on whichever node: that is how a newer calculation
+supersedes a running one. Every end names the calculation and needs it to be running, so that of two nodes one succeeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, and_, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from tidewire.core.errors import Conflict, NotFound
+from tidewire.store.calculation_record import (
+    CalculationRecord,
+    CalculationState,
+    NewCalculation,
+    name_of,
+)
+from tidewire.store.database import Database
+from tidewire.store.models import Base
+from tidewire.store.quotes import Also
+from tidewire.store.records import JsonValue
+from tidewire.store.rows import affected
+
+_TABLE, _QUOTES = Base.metadata.tables["quote_calculations"], Base.metadata.tables["quotes"]
+
+
+class Calculations:
+    """The table ``quote_calculations``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def begin(self, quote_id: str, new: NewCalculation) -> tuple[CalculationRecord, CalculationRecord | None]:
+        """Begin a calculation; return it, and the one that was running and is superseded now, if any.
+
+        Raises:
+            NotFound: There is no such quote.
+            StoreError: Nothing has begun, unless the code is ``outcome_unknown``.
+        """
+
+        async def work(session: AsyncSession) -> tuple[CalculationRecord, CalculationRecord | None]:
+            # The quote's row is locked first, so that of two first calculations one finds the other's row.
+            locked = select(_QUOTES.c.version).where(_QUOTES.c.id == quote_id).with_for_update()
+            version = await session.scalar(locked)
+            if version is None:
+                raise _unknown(quote_id)
+            found = (await session.execute(select(_TABLE).where(_TABLE.c.quote_id == quote_id))).one_or_none()
+            before = None if found is None else _record(found)
+            serial = 1 if before is None else before.serial + 1
+            record = CalculationRecord(
+                quote_id=quote_id,
+                serial=serial,
+                calculation_id=name_of(serial, new.token),
+                state=CalculationState.RUNNING,
+                based_on_version=version,
+                actor_id=new.actor_id,
+                actor=new.actor,
+                node=new.node,
+                started_at=new.started_at,
+                deadline_at=new.deadline_at,
+            )
+            if before is None:
+                await session.execute(insert(_TABLE).values(asdict(record)))
+            else:
+                await session.execute(update(_TABLE).where(_TABLE.c.quote_id == quote_id).values(asdict(record)))
+            running = before is not None and before.state == CalculationState.RUNNING
+            return record, before if running else None
+
+        return await self._database.transact(work)
+
+    async def end(
+        self,
+        record: CalculationRecord,
+        state: CalculationState,
+        at: float,
+        error: Mapping[str, JsonValue] | None = None,
+    ) -> bool:
+        """End a calculation otherwise than well; False if it has ended already or is superseded.
+
+        Raises:
+            StoreError: It has not ended, unless the code is ``outcome_unknown``.
+        """
+        values = {"state": state, "ended_at": at, "error": None if error is None else dict(error)}
+        return await self._update(_running(record), values)
+
+    def done(self, record: CalculationRecord, at: float) -> Also:
+        """Return what ends a calculation well inside the transaction that stores its premium.
+
+        It raises Conflict if the calculation has ended or is superseded; then nothing of the transaction is stored.
+        """
+        statement = update(_TABLE).where(_running(record)).values(state=CalculationState.DONE, ended_at=at)
+
+        async def work(session: AsyncSession) -> None:
+            if not affected(await session.execute(statement)):
+                raise Conflict(
+                    f"The calculation {record.calculation_id} is over, or a newer one has begun.",
+                    required_action="Use the newer one's premium, or calculate again.",
+                    will_not="Tidewire will not store this premium.",
+                    code="superseded",
+                )
+
+        return work
+
+    async def note_told(self, record: CalculationRecord) -> None:
+        """Note that a calculation's end has been published. Raises StoreError."""
+        await self._update(_is(record), {"told": True})
+
+    async def get(self, quote_id: str) -> CalculationRecord | None:
+        """Return the newest calculation of a quote, if there ever was one. Raises StoreError."""
+        async with self._database.read() as session:
+            row = (await session.execute(select(_TABLE).where(_TABLE.c.quote_id == quote_id))).one_or_none()
+        return None if row is None else _record(row)
+
+    async def unfinished(self, now: float, limit: int) -> Sequence[CalculationRecord]:
+        """Return those past their deadline of which nobody has been told how they ended. Raises StoreError."""
+        query = select(_TABLE).where(_TABLE.c.told.is_(False), _TABLE.c.deadline_at <= now)
+        async with self._database.read() as session:
+            rows = await session.execute(query.order_by(_TABLE.c.deadline_at).limit(limit))
+            return [_record(row) for row in rows]
+
+    async def _update(self, which: ColumnElement[bool], values: Mapping[str, Any]) -> bool:
+        statement = update(_TABLE).where(which).values(values)
+        return affected(await self._database.transact(lambda session: session.execute(statement))) > 0
+
+
+def _running(record: CalculationRecord) -> ColumnElement[bool]:
+    return and_(_is(record), _TABLE.c.state == CalculationState.RUNNING)
+
+
+def _is(record: CalculationRecord) -> ColumnElement[bool]:
+    return and_(_TABLE.c.quote_id == record.quote_id, _TABLE.c.calculation_id == record.calculation_id)
+
+
+def _record(row: Row[Any]) -> CalculationRecord:
+    return CalculationRecord(**{**row._asdict(), "state": CalculationState(row.state)})
+
+
+def _unknown(quote_id: str) -> NotFound:
+    return NotFound(
+        f"There is no quote {quote_id}.",
+        required_action="Take one from the list of quotes.",
+        will_not="Tidewire will not guess which quote was meant.",
+    )
