@@ -7,7 +7,7 @@ import { isObject } from "../state/quote-wire";
 import { element, icon, part, setHidden, setText } from "./dom";
 import { fieldLabel, valueWords } from "./quote-control";
 import { failureWords } from "./quote-words";
-import { ago, exact, t, word } from "./text";
+import { ago, exact, money, t, word } from "./text";
 
 const PAGE = 15;
 
@@ -135,7 +135,9 @@ export class History {
 
   private words(value: Json, spec: FieldSpec | undefined, change: Change): string {
     if (change.field === "premium" && isObject(value)) {
-      return value["withheld"] === true ? t("quote.withheld") : String(value["amount"] ?? "");
+      return value["withheld"] === true
+        ? t("quote.withheld")
+        : money(String(value["amount"]), String(value["currency"]));
     }
     if (change.field === "status" && typeof value === "string") return word("quote.status", value);
     return valueWords(value, spec);

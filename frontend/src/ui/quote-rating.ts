@@ -111,13 +111,10 @@ export class Rating {
     setHidden(part(place, "breakdown-table"), lines.length === 0);
     part(place, "breakdown").replaceChildren(
       ...lines.map((line) => {
-        const figure = line.amount
-          ? money(line.amount, premium?.currency ?? "USD")
-          : line.factor
-            ? `× ${line.factor}`
-            : "";
+        const figure = line.amount ? money(line.amount, premium?.currency ?? "USD") : "";
         const label = element("th", { scope: "row" }, line.label);
-        if (line.detail) label.append(" ", element("span", { class: "q-quiet" }, line.detail));
+        const more = [line.detail ?? "", line.factor ? `× ${line.factor}` : ""].filter((one) => one !== "").join(" ");
+        if (more !== "") label.append(" ", element("span", { class: "q-quiet" }, more));
         return element("tr", { "data-testid": "breakdown-line" }, label, element("td", { class: "num" }, figure));
       }),
     );
