@@ -18,6 +18,7 @@ class FaultProxy:
     """Listens on 127.0.0.1 at a free port and forwards to ``port``.
 
     Attributes:
+        target: Where it forwards to; may be set later than the start.
         mode: ``pass``; ``blackhole`` (accepts and reads nothing further: half-open); ``refuse`` (new ones are reset).
         delay_s: Added to every chunk, both ways.
         cut_after: Bytes towards the client after which the connection is reset, once; None for never.
@@ -25,7 +26,7 @@ class FaultProxy:
     """
 
     def __init__(self, port: int) -> None:
-        self._target = port
+        self.target = port
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
@@ -91,7 +92,7 @@ class FaultProxy:
         upstream: asyncio.StreamWriter | None = None
         try:
             await self._open.wait()
-            back, upstream = await asyncio.open_connection("127.0.0.1", self._target)
+            back, upstream = await asyncio.open_connection("127.0.0.1", self.target)
             self._writers.add(upstream)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._pump(number, reader, upstream, cuts=False))

@@ -1,6 +1,6 @@
 """A whole web process in a thread of its own, for tests that drive a browser: people logged in, quotes over HTTP.
 
-Playwright's loop and the platform's cannot share a thread. What a test wants of the platform runs in the platform's loop.
+Playwright's loop and the platform's cannot share a thread. What a test wants of the platform runs in its own loop.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Coroutine, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ from urllib.parse import urlsplit
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.support.browser import Complaints, Visitors
+from tests.support.fault_proxy import FaultProxy
 from tests.support.platform import Served, served
 from tests.support.population import DIRECT
 
@@ -29,7 +31,6 @@ START_S = 40.0
 BASIC: Mapping[str, Any] = {"customer_name": "Grace Hopper", "state": "CA", "product": "personal_auto"}
 # With these a premium can be calculated.
 RATED: Mapping[str, Any] = {
-    "effective_date": "",
     "coverage_liability": "100/300/100",
     "vehicle_make": "Subaru",
     "vehicle_model": "Outback",
@@ -49,19 +50,36 @@ class QuoteSite:
 
     served: Served
     loop: asyncio.AbstractEventLoop
+    proxy: FaultProxy
 
     @property
     def url(self) -> str:
-        """Where people open it."""
-        return self.served.origin
+        """Where people open it: before the process stands the network."""
+        return f"http://127.0.0.1:{self.proxy.port}"
+
+    @contextmanager
+    def offline(self, page: Page) -> Iterator[None]:
+        """Be without a network until the block ends: the browser knows, and every connection is cut."""
+        page.context.set_offline(True)
+        # Chromium lets open sockets live when it is told that there is no network.
+        self.loop.call_soon_threadsafe(self.proxy.reset)
+        try:
+            yield
+        finally:
+            page.context.set_offline(False)
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the platform's loop; return its result."""
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(START_S)
 
-    def grant(self, username: str, *permissions: str) -> None:
-        """Let somebody have exactly these permissions from now on."""
-        self.call(self.served.accounts.change_user(username, actor="test", grants=frozenset(permissions)))
+    @contextmanager
+    def denied(self, username: str, *permissions: str) -> Iterator[None]:
+        """Take permissions from somebody until the block ends."""
+        self.call(self.served.accounts.change_user(username, actor="test", denials=frozenset(permissions)))
+        try:
+            yield
+        finally:
+            self.call(self.served.accounts.change_user(username, actor="test", denials=frozenset()))
 
     def profile(self, username: str) -> dict[str, Any]:
         """Return the state of a browser in which somebody is logged in."""
@@ -79,9 +97,9 @@ class QuoteSite:
 
     def ask(self, method: str, path: str, body: object = None, username: str = "ada", **headers: str) -> dict[str, Any]:
         """Send a request of somebody's browser to the quotes' API; return the answer."""
-        given = {"Content-Type": "application/json", **self.served.headers(username), **headers}
+        given = {"Content-Type": "application/json", **self.served.headers(username), "Origin": self.url, **headers}
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.url}/api/v1/quotes{path}", data, given, method=method)
+        request = urllib.request.Request(f"{self.served.origin}/api/v1/quotes{path}", data, given, method=method)
         try:
             with DIRECT.open(request, timeout=20) as answer:
                 found: dict[str, Any] = json.load(answer)
@@ -109,9 +127,13 @@ def quote_site(folder: Path, **settings: Any) -> Iterator[QuoteSite]:
     async def run() -> None:
         end = asyncio.Event()
         over.set_result(end)
-        async with served(folder, **settings) as made:
-            ready.set_result(QuoteSite(made, asyncio.get_running_loop()))
-            await end.wait()
+        # The network is there first, so that the process knows the address under which people open it.
+        async with FaultProxy(0) as proxy:
+            origin = f"http://127.0.0.1:{proxy.port}"
+            async with served(folder, allowed_origins=(origin,), **settings) as made:
+                proxy.target = made.port
+                ready.set_result(QuoteSite(made, asyncio.get_running_loop(), proxy))
+                await end.wait()
 
     def work() -> None:
         try:
@@ -154,6 +176,11 @@ class QuoteVisitors:
     def close(self) -> None:
         """Close every browser."""
         self._visitors.close()
+
+
+def rated() -> dict[str, Any]:
+    """Return what a quote needs before its premium can be calculated."""
+    return {**RATED, "effective_date": (datetime.now(UTC).date() + timedelta(days=30)).isoformat()}
 
 
 def field(page: Page, name: str) -> Locator:
