@@ -62,7 +62,7 @@ def test_a_changed_fact_takes_the_premium_away_for_everybody(people: QuoteVisito
 
 
 def test_without_the_permission_there_is_no_premium_anywhere(people: QuoteVisitors, quotes: QuoteSite) -> None:
-    """Not on the page, in its history, its messages, nor in the list; and losing the permission takes it away at once."""
+    """Not on the page, in its history, its messages, nor in the list; losing the permission takes it away at once."""
     number = quotes.make(**rated())
     page = people.page("bob")
     heard: list[str] = []
@@ -92,7 +92,7 @@ def test_without_the_permission_there_is_no_premium_anywhere(people: QuoteVisito
 
 
 def test_a_revoked_permission_is_told_at_once(people: QuoteVisitors, quotes: QuoteSite, complaints: Complaints) -> None:
-    """What somebody may no longer see leaves the screen, with the reason and what to do; back again, it is there again."""
+    """What somebody may no longer see leaves the screen, with the reason and what to do; later it can be back."""
     complaints.expect("status of 403")
     number = quotes.make(customer_name="Katherine Johnson")
     page, listing = people.open("bob", number), people.page("bob")
@@ -126,8 +126,11 @@ def test_who_may_not_edit_reads_and_is_told_why(people: QuoteVisitors, quotes: Q
         expect(page.get_by_test_id("new")).to_have_count(0)
 
 
-def test_history_goes_back_page_by_page_and_undoes_as_a_new_change(people: QuoteVisitors, quotes: QuoteSite) -> None:
-    """The newest is above with who and what; undoing puts the value back and is a change itself."""
+def test_history_goes_back_page_by_page_and_undoes_as_a_new_change(
+    people: QuoteVisitors, quotes: QuoteSite, complaints: Complaints
+) -> None:
+    """The newest is above with who and what; undoing puts the value back and is a change itself, or is refused."""
+    complaints.expect("status of 409")
     number = quotes.make(vehicle_make="Volvo")
     for turn in range(20):
         quotes.patch(number, "ada", annual_mileage=5000 + turn)

@@ -22,12 +22,16 @@ export interface QuoteCallbacks {
   refused(error: ClientError): void;
 }
 
+/** A quote that could not be read for now is asked for again after this. */
+const AGAIN_MS = 2_000;
+
 export class QuoteChannel {
   private readonly url: string;
   private readonly quoteId: string;
   private readonly callbacks: QuoteCallbacks;
   private client: Client | null = null;
   private room: Room | null = null;
+  private timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(url: string, quoteId: string, callbacks: QuoteCallbacks) {
     this.url = url;
@@ -54,6 +58,7 @@ export class QuoteChannel {
   /** Leaves without a word to the callbacks, for example because the page goes. */
   close(): void {
     const client = this.client;
+    clearTimeout(this.timer);
     this.client = this.room = null;
     client?.close();
   }
@@ -113,8 +118,10 @@ export class QuoteChannel {
       onEnded: (error) => {
         if (!current()) return;
         this.room = null;
+        // The server could not read the quote; why, and whether for good, stands in the answer to the question for it.
+        if (error?.code === "state_unavailable") this.again(client);
         // Without an error it was us; an ended connection is told as a whole.
-        if (error !== null && error.kind === "refused") this.callbacks.refused(error);
+        else if (error !== null && error.kind === "refused") this.callbacks.refused(error);
       },
     });
     this.room = room;
@@ -123,6 +130,15 @@ export class QuoteChannel {
   private async load(client: Client): Promise<void> {
     const error = await this.reload();
     // A lost connection asks again when it is back, by entering again.
-    if (error?.kind === "refused" && client === this.client && this.room !== null) this.callbacks.refused(error);
+    if (error?.kind !== "refused" || error.temporary || client !== this.client) return;
+    clearTimeout(this.timer);
+    this.callbacks.refused(error);
+  }
+
+  private again(client: Client): void {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => {
+      if (client === this.client) this.open();
+    }, AGAIN_MS);
   }
 }
