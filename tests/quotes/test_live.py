@@ -28,6 +28,8 @@ async def test_an_edit_reaches_everyone_in_the_quote(site: Served) -> None:
         assert (told["updated_by"], told["op_id"]) == ("bob", "b-1")
         again = await open_quote(ada, quote_id)
         assert again["fields"]["notes"]["value"] == "hello"
+        figures = site.side.quotes.statistics()
+        assert (figures["published"], figures["healed"]) == (1, 0)
 
 
 async def test_the_author_gets_the_update_too(site: Served) -> None:

@@ -206,3 +206,14 @@ async def test_words_of_strangers_on_the_channel_are_counted(url: str) -> None:
     async with staged(url) as stage:
         stage.bus.publish("tidewire:quotes:focus", [b"{", b"[]", b'["o",1]', b"\xff"])
         assert [node.side.attention.malformed for node in stage.nodes] == [4, 4]
+
+
+async def test_a_node_that_has_just_begun_publishes_nothing_old(url: str) -> None:
+    """What was changed before it began is in every state that its clients have read."""
+    async with staged(url) as before:
+        quote_id = await before.make()
+        await store_only(before, quote_id, "notes", "before")
+    async with staged(url) as stage:
+        tab = await opened(stage, quote_id, 1, 0)
+        assert tab.page.fields["notes"]["value"] == "before"
+        assert await heal(stage, rounds=3) == 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -100,15 +99,51 @@ async def test_sqlite_is_set_up_for_many_readers(tmp_path: Path) -> None:
 
 
 async def test_a_locked_sqlite_file_is_named(tmp_path: Path) -> None:
-    """A second writer waits up to the deadline, then learns that the file is locked."""
-    database = Database(f"sqlite:///{tmp_path}/x.db", replace(small(0.3), connections=2))
-    async with database.write() as holder:
+    """A writer of another process waits up to the deadline, then learns that the file is locked."""
+    one, other = (Database(f"sqlite:///{tmp_path}/x.db", small(0.3)) for _ in range(2))
+    async with one.write() as holder:
         await holder.execute(text("CREATE TABLE t (x INTEGER)"))
         with pytest.raises(StoreError) as failed:
-            async with database.write() as session:
+            async with other.write() as session:
                 await session.execute(text("SELECT 1"))
-    await database.stop()
+    for database in (one, other):
+        await database.stop()
     assert failed.value.code == "storage_busy"
+
+
+async def test_writers_of_a_sqlite_file_take_turns_in_the_order_in_which_they_came(tmp_path: Path) -> None:
+    """Nobody who came later is quicker, so that nobody waits in vain while others come and go."""
+    await migrate.upgrade(url := f"sqlite:///{tmp_path}/t.db")
+    database, done = Database(url), list[int]()
+
+    async def write(number: int) -> None:
+        async with database.write() as session:
+            await session.execute(text("UPDATE users SET disabled = disabled"))
+            done.append(number)
+
+    async with database.write() as session:
+        await session.execute(text("UPDATE users SET disabled = disabled"))
+        writers = [asyncio.create_task(write(number)) for number in range(12)]
+        # Those that do not wait for their turn are in SQLite's own queue after this, which has no order.
+        for _ in range(50):
+            await database.ping()
+    await asyncio.gather(*writers)
+    await database.stop()
+    assert done == list(range(12))
+
+
+async def test_who_waits_too_long_for_a_turn_is_told(tmp_path: Path) -> None:
+    """A writer behind one that does not end gets an error within the deadline, and those behind it their turn later."""
+    await migrate.upgrade(url := f"sqlite:///{tmp_path}/t.db")
+    database = Database(url, Bulkhead("test", connections=2, deadline_s=0.3))
+    async with database.write():
+        with pytest.raises(StoreError) as caught:
+            async with database.write():
+                raise AssertionError("two wrote at once")
+    assert caught.value.code == "storage_timeout"
+    async with database.write() as session:
+        await session.execute(text("UPDATE users SET disabled = disabled"))
+    await database.stop()
 
 
 async def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:

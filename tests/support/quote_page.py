@@ -19,6 +19,7 @@ class QuotePage:
         wants: What must be sent next: nothing, or ``quote_subscribe``.
         asked: The state is on its way.
         applied: Versions applied from updates, in order.
+        tape: What happened to the page: ``["ask"]``, ``["lost"]`` or ``["receive", message]``.
     """
 
     quote_id: str
@@ -31,13 +32,25 @@ class QuotePage:
     wants: str = ""
     asked: bool = False
     applied: list[int] = field(default_factory=list)
+    tape: list[list[Any]] = field(default_factory=list)
     _held: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+    def ask(self) -> None:
+        """The client sends ``quote_subscribe``."""
+        self.tape.append(["ask"])
+        self.wants, self.asked = "", True
+
+    def lost(self) -> None:
+        """The connection is gone; what the page shows stays."""
+        self.tape.append(["lost"])
+        self.asked = False
 
     def receive(self, message: dict[str, Any]) -> None:
         """Take one message of the connection."""
         kind = message["type"]
         if message.get("room_id") != f"quote:{self.quote_id}":
             return
+        self.tape.append(["receive", message])
         if kind == "subscribed":
             if not message["recovered"]:
                 self.ready = False
@@ -59,7 +72,7 @@ class QuotePage:
 
     def _load(self, state: dict[str, Any]) -> None:
         assert state["version"] >= self.version, "a state older than an update before it"
-        self.version, self.fields = state["version"], state["fields"]
+        self.version, self.fields = state["version"], dict(state["fields"])
         self.status, self.premium = state["quote"]["status"], state["quote"].get("premium", "absent")
         self.ready, self.asked, self.wants = True, False, ""
         self._drain()

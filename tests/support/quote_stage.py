@@ -1,6 +1,7 @@
-"""Two hubs of one process on an in-process bus and room log, with quotes in one database, and pages of either.
+"""Two hubs of one process with quotes in one database, and pages of either.
 
-Every part is the product's; only the network is missing.
+They share an in-process bus and room log, or a real broker to which each has connections of its own. Every part is the
+product's; only the clients' network is missing.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import random
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -16,15 +18,19 @@ from typing import Any
 
 from tests.support.accounts import SECRET
 from tests.support.hub_server import Doorman, principal
-from tests.support.nodes import NodeClient, watched_client
+from tests.support.nodes import QUICK, NodeClient, watched_client
 from tests.support.quote_page import QuotePage
 from tidewire.accounts.api_keys import ApiKeys
 from tidewire.accounts.http import Callers
 from tidewire.accounts.model import Role
 from tidewire.accounts.permissions import DEFAULTS
 from tidewire.app.quotes_side import QuotesSide
+from tidewire.bus.base import Bus
 from tidewire.bus.memory import MemoryBus
 from tidewire.bus.memory_log import MemoryRoomLog
+from tidewire.bus.redis import RedisBus
+from tidewire.bus.redis_log import RedisRoomLog
+from tidewire.bus.room_log import RoomLog
 from tidewire.core.clock import SystemClock
 from tidewire.hub.hub import Hub
 from tidewire.hub.lifecycle import Timing
@@ -48,21 +54,29 @@ class QuoteNode:
     hub: Hub
     side: QuotesSide
     doorman: Doorman
+    bus: Bus
+    log: RoomLog
 
 
 class QuoteStage:
     """See the module's text."""
 
-    def __init__(self, database: Database, *, nodes: int = 2) -> None:
+    def __init__(self, database: Database, broker: str | None = None) -> None:
         self.clock = SystemClock()
         self.database = database
         self.quotes = Quotes(database, index_of)
         self.bus = MemoryBus(self.clock)
         self.log = MemoryRoomLog(self.bus, self.clock)
-        self.nodes = [self._make(number) for number in range(nodes)]
+        self.nodes = [self._make(number, broker) for number in range(2)]
         self.chooses = itertools.count(1)
 
-    def _make(self, number: int) -> QuoteNode:
+    def _make(self, number: int, broker: str | None) -> QuoteNode:
+        bus: Bus = self.bus
+        log: RoomLog = self.log
+        if broker is not None:
+            chance = random.Random(number)
+            bus = RedisBus(broker, self.clock, chance, limits=QUICK)
+            log = RedisRoomLog(broker, self.clock, chance, limits=QUICK)
         doorman = Doorman()
         for user_id, role in ((1, Role.USER), (2, Role.USER), (3, Role.MODERATOR)):
             doorman.known[f"t-{user_id}"] = principal(user_id, role, permissions=DEFAULTS[role])
@@ -72,11 +86,11 @@ class QuoteStage:
             authenticate=doorman,
             rules={"quote": rules.RULES},
             options=HubOptions(messages_per_second=1e6, burst=1e6, timing=Timing(heartbeat_s=1e6)),
-            links=Links(self.bus, self.log, None, f"n{number}"),
+            links=Links(bus, log, None, f"n{number}"),
         )
         callers = Callers(ApiKeys(self.database, secret_key=SECRET, clock=self.clock))
-        side = QuotesSide(hub, self.bus, self.database, self.database, callers, self.clock)
-        return QuoteNode(hub, side, doorman)
+        side = QuotesSide(hub, bus, self.database, self.database, callers, self.clock)
+        return QuoteNode(hub, side, doorman, bus, log)
 
     async def make(self, **fields: str) -> str:
         """Store a new quote; return its number."""
@@ -100,22 +114,37 @@ class QuoteStage:
 
 
 @contextlib.asynccontextmanager
-async def staged(url: str, **more: Any) -> AsyncIterator[QuoteStage]:
-    """Yield two started nodes over a migrated database."""
+async def staged(url: str, broker: str | None = None) -> AsyncIterator[QuoteStage]:
+    """Yield two started nodes over a migrated database.
+
+    Args:
+        broker: The URL of a Redis or Valkey. With one the nodes' jobs run as well; else tests take their steps.
+    """
     database = Database(url)
     await database.start()
-    stage = QuoteStage(database, **more)
-    await stage.bus.start()
+    stage = QuoteStage(database, broker)
+    if broker is None:
+        await stage.bus.start()
     for node in stage.nodes:
+        if broker is not None:
+            await node.bus.start()
+            await node.log.start()
         await node.hub.start()
-        node.side.attention.start()
+        if broker is None:
+            node.side.attention.start()
+        else:
+            node.side.start()
     try:
         yield stage
     finally:
         for node in stage.nodes:
             await node.side.stop()
             await node.hub.stop()
-        await stage.bus.stop()
+            if broker is not None:
+                await node.log.stop()
+                await node.bus.stop()
+        if broker is None:
+            await stage.bus.stop()
         await database.stop()
 
 
@@ -126,6 +155,8 @@ class Tab:
     Attributes:
         acked: What the server has answered ``ok``: op_id -> the reply's data.
         refused: op_id -> code of the refusal.
+        sent: op_id -> the message.
+        put_off: Something is to be sent again, because the database could not say.
     """
 
     stage: QuoteStage
@@ -136,6 +167,7 @@ class Tab:
     acked: dict[str, dict[str, Any]] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     sent: dict[str, dict[str, Any]] = field(default_factory=dict)
+    put_off: bool = False
 
     @classmethod
     def of(cls, stage: QuoteStage, quote_id: str, user_id: int) -> Tab:
@@ -162,7 +194,8 @@ class Tab:
         if self.client is not None:
             self.read()
             self.client.lose()
-            self.client, self.page.asked = None, False
+            self.client = None
+            self.page.lost()
 
     def edit(self, field_name: str, value: Any, *, base: int | None = None) -> str:
         """Send an edit on what the page shows, or on an older revision; return its op_id."""
@@ -194,14 +227,15 @@ class Tab:
             if message["type"] == "reply" and message["id"] in self.sent:
                 self._answered(message)
         if self.page.wants:
-            self.page.wants, self.page.asked = "", True
+            self.page.ask()
             self._say("quote_subscribe", id="state", quote_id=self.quote_id)
 
     def _answered(self, reply: Mapping[str, Any]) -> None:
         if reply["ok"]:
             self.acked[reply["id"]] = reply["data"]
+        elif reply["error"]["temporary"]:
+            self.put_off = True
         else:
-            assert not reply["error"]["temporary"], reply
             self.refused[reply["id"]] = reply["error"]["code"]
 
     def _say(self, kind: str, **members: Any) -> None:
@@ -217,6 +251,9 @@ class Tab:
                 assert self.client is not None
                 self.client.socket.written.clear()
                 self.read()
+                if self.put_off:
+                    self.put_off = False
+                    self.again()
                 newest = (await self.stage.quotes.get(self.quote_id)).version
                 unanswered = set(self.sent) - set(self.acked) - set(self.refused)
                 if self.page.ready and self.page.version == newest and not unanswered:

@@ -94,8 +94,7 @@ def _type(kind: inspect.Type) -> str:
     if isinstance(kind, inspect.Metadata):
         return _type(kind.type)
     if isinstance(kind, inspect.UnionType):
-        known = [part for part in kind.types if not isinstance(part, inspect.CustomType)]
-        return " | ".join(dict.fromkeys(_type(part) for part in known))
+        return " | ".join(dict.fromkeys(_type(part) for part in kind.types))
     if isinstance(kind, inspect.LiteralType):
         return " | ".join(json.dumps(value) for value in sorted(kind.values))
     if isinstance(kind, inspect.ListType):
@@ -109,7 +108,7 @@ def _type(kind: inspect.Type) -> str:
         inspect.BoolType: "boolean",
         inspect.NoneType: "null",
         inspect.RawType: "Json",
-        inspect.DictType: "Json",
+        inspect.DictType: "{ [name: string]: Json }",
     }
     return names[type(kind)]
 

@@ -85,7 +85,7 @@ export interface ErrorBody {
   will_not: string;
   temporary?: boolean;
   retry_after_ms?: number | null;
-  details?: Json;
+  details?: { [name: string]: Json };
 }
 
 /** A failure that no ``reply`` can carry. ``about`` is the type of the client message, if known. */
@@ -98,7 +98,7 @@ export interface ErrorMessage {
   temporary?: boolean;
   retry_after_ms?: number | null;
   about?: string | null;
-  details?: Json;
+  details?: { [name: string]: Json };
 }
 
 /** You are in the room. The next ``replayed`` messages of the room come before anything live. */

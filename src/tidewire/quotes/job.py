@@ -74,7 +74,8 @@ class Healing:
         self._desk = desk
         self._hub = hub
         self._clock = clock
-        self._since: float | None = None
+        # Whoever is connected to this node has read its quotes since then.
+        self._began = self._since = clock.time()
         self._untold = Throttle(every_s=300.0)
         # Quotes that were found behind in the round before, with the version: not merely on its way.
         self._suspects: dict[str, int] = {}
@@ -84,16 +85,17 @@ class Healing:
     async def step(self) -> None:
         """Compare once."""
         now = self._clock.time()
-        since = now - RULES.history_age_s / 2 if self._since is None else self._since
+        since = self._since
         rooms = self._hub.features.occupied(PREFIX)
         try:
             behind: dict[str, int] = {}
             for first in range(0, len(rooms), CHUNK):
                 numbers = [room[len(PREFIX) :] for room in rooms[first : first + CHUNK]]
                 behind |= self._behind(await self._desk.quotes.versions(numbers, since))
-            for quote_id, version in behind.items():
-                if quote_id in self._suspects:
-                    await self._heal(quote_id, min(version, self._suspects[quote_id]))
+            for quote_id in [quote_id for quote_id in behind if quote_id in self._suspects]:
+                if not await self._heal(quote_id, min(behind[quote_id], self._suspects[quote_id]), since):
+                    # What its room lacks is older than this round's question.
+                    del behind[quote_id]
             self._suspects = behind
         except (StoreError, BusError) as error:
             self.failed += 1
@@ -101,8 +103,8 @@ class Healing:
             if told:
                 _log.warning("quote_healing_failed", failed=told, **error.describe())
             return
-        # Whoever is behind is looked at again until it is not, however long ago it was changed.
-        self._since = since if behind else now - OVERLAP_S
+        # Whoever is behind is looked at again until it is not, however long the log has been away.
+        self._since = since if behind else max(self._began, now - OVERLAP_S)
 
     def _behind(self, versions: Mapping[str, int]) -> dict[str, int]:
         return {quote_id: version for quote_id, version in versions.items() if self._lacks(quote_id, version)}
@@ -116,16 +118,18 @@ class Healing:
         # Messages that are no changes, such as the end of a calculation, have no version.
         return set(map(version_of, messages)) - {0}
 
-    async def _heal(self, quote_id: str, newest: int) -> None:
+    async def _heal(self, quote_id: str, newest: int, since: float) -> int:
+        """Publish what is missing up to version ``newest``; return how many changes that were."""
         quote = await self._desk.quotes.get(quote_id)
         changes = await self._desk.quotes.changes(quote_id)
-        seen, now = self._seen(quote_id), self._clock.time()
-        # What the room has forgotten by age has been published, or was too long ago for anybody to wait for.
-        oldest = min(seen, default=0)
-        # How it was made has never been published: whoever enters gets the whole state.
-        since = max(now - RULES.history_age_s / 2, quote.created_at)
-        recent = [change for change in changes if change.at > since]
-        missing = [change for change in recent if oldest < change.version <= newest and change.version not in seen]
+        seen = self._seen(quote_id)
+        # Below the oldest the room has forgotten by age. How a quote was made has never been published: whoever enters
+        # gets the whole state.
+        oldest, since = min(seen, default=0), max(since, quote.created_at)
+        wanted = [change for change in changes if oldest < change.version <= newest and change.at > since]
+        missing = [change for change in wanted if change.version not in seen]
         await self._desk.publish(quote, missing)
         self.healed += len(missing)
-        _log.warning("quote_changes_healed", quote_id=quote_id, count=len(missing), newest=newest)
+        if missing:
+            _log.warning("quote_changes_healed", quote_id=quote_id, count=len(missing), newest=newest)
+        return len(missing)

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, bindparam, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -37,6 +37,27 @@ _QUOTES, _CHANGES = Base.metadata.tables["quotes"], Base.metadata.tables["quote_
 # Words of a search beyond this find nothing more.
 SEARCH_WORDS = 8
 NUMBER_MIN_CHARS = 6
+
+
+# Made once: building a statement costs more than running it.
+_OF_OPERATION = and_(
+    _CHANGES.c.quote_id == bindparam("quote"),
+    _CHANGES.c.actor_id == bindparam("actor"),
+    _CHANGES.c.op_id == bindparam("operation"),
+)
+# The quote's row, locked on Postgres, and whether the operation is stored; one round trip.
+_LOCKED = (
+    select(_QUOTES, select(_CHANGES.c.id).where(_OF_OPERATION).exists().label("stored"))
+    .where(_QUOTES.c.id == bindparam("quote"))
+    .with_for_update(of=_QUOTES)
+)
+_DONE = select(_CHANGES).where(_OF_OPERATION).order_by(_CHANGES.c.version)
+_UPDATED = (
+    update(_QUOTES)
+    .where(_QUOTES.c.id == bindparam("quote"))
+    .values({column.name: bindparam(column.name) for column in _QUOTES.c if column.name != "id"})
+)
+_READ = select(_QUOTES).where(_QUOTES.c.id == bindparam("quote"))
 
 
 class _Stored(Exception):
@@ -94,7 +115,8 @@ class Quotes:
         """
 
         async def work(session: AsyncSession) -> Outcome | None:
-            row = (await session.execute(_locked(quote_id, actor_id, op_id))).one_or_none()
+            operation = {"quote": quote_id, "actor": actor_id, "operation": op_id}
+            row = (await session.execute(_LOCKED, operation)).one_or_none()
             if row is None:
                 raise _unknown(quote_id)
             if row.stored:
@@ -122,7 +144,7 @@ class Quotes:
     async def _write(self, session: AsyncSession, decision: Decision) -> None:
         quote = decision.quote
         try:
-            await session.execute(update(_QUOTES).where(_QUOTES.c.id == quote.id).values(**self._columns(quote)))
+            await session.execute(_UPDATED, {"quote": quote.id, **self._columns(quote)})
             await session.execute(insert(_CHANGES), _rows(quote.id, decision.changes))
         except IntegrityError as exc:
             raise _Stored from exc
@@ -130,9 +152,9 @@ class Quotes:
     async def _stored(self, quote_id: str, actor_id: int | None, op_id: str | None) -> Outcome | None:
         if op_id is None:
             return None
-        query = select(_CHANGES).where(_of_operation(quote_id, actor_id, op_id)).order_by(_CHANGES.c.version)
+        operation = {"quote": quote_id, "actor": actor_id, "operation": op_id}
         async with self._database.read() as session:
-            changes = [_change(row) for row in await session.execute(query)]
+            changes = [_change(row) for row in await session.execute(_DONE, operation)]
         return Outcome(await self.get(quote_id), changes, repeated=True) if changes else None
 
     def _columns(self, quote: Quote) -> dict[str, Any]:
@@ -140,7 +162,7 @@ class Quotes:
         return {
             "status": quote.status,
             "version": quote.version,
-            "fields": {name: asdict(state) for name, state in quote.fields.items()},
+            "fields": {name: _plain(state) for name, state in quote.fields.items()},
             "premium": None if quote.premium is None else dict(quote.premium),
             "state": index.state,
             "product": index.product,
@@ -157,7 +179,7 @@ class Quotes:
     async def get(self, quote_id: str) -> Quote:
         """Return a quote. Raises NotFound, StoreError."""
         async with self._database.read() as session:
-            row = (await session.execute(select(_QUOTES).where(_QUOTES.c.id == quote_id))).one_or_none()
+            row = (await session.execute(_READ, {"quote": quote_id})).one_or_none()
         if row is None:
             raise _unknown(quote_id)
         return _quote(row)
@@ -231,16 +253,6 @@ class Quotes:
             return {row.id: row.version for row in await session.execute(query)}
 
 
-def _locked(quote_id: str, actor_id: int | None, op_id: str | None) -> Select[Any]:
-    """The quote's row, locked on Postgres, and whether the operation is stored; one round trip."""
-    stored = select(_CHANGES.c.id).where(_of_operation(quote_id, actor_id, op_id or "")).exists()
-    return select(_QUOTES, stored.label("stored")).where(_QUOTES.c.id == quote_id).with_for_update(of=_QUOTES)
-
-
-def _of_operation(quote_id: str, actor_id: int | None, op_id: str) -> ColumnElement[bool]:
-    return and_(_CHANGES.c.quote_id == quote_id, _CHANGES.c.actor_id == actor_id, _CHANGES.c.op_id == op_id)
-
-
 def _matching(wanted: QuoteFilter) -> list[ColumnElement[bool]]:
     words = wanted.search.casefold().split()[:SEARCH_WORDS]
     return [
@@ -288,6 +300,17 @@ def _change(row: Row[Any]) -> Change:
         connection=row.connection,
         reason=row.reason,
     )
+
+
+def _plain(state: FieldState) -> dict[str, Any]:
+    # Not dataclasses.asdict, which copies every value of every field with every edit.
+    return {
+        "value": state.value,
+        "revision": state.revision,
+        "version": state.version,
+        "by": state.by,
+        "at": state.at,
+    }
 
 
 def _rows(quote_id: str, changes: Sequence[Change]) -> list[dict[str, Any]]:
