@@ -118,7 +118,7 @@ describe("what is not a field", () => {
     model = hear(model, "calculation_progress", said(1, "total", 99));
     expect([model.progress?.stage, model.progress?.percent]).toEqual(["base", 40]);
     model = hear(model, "calculation_progress", said(2, "failed", 100, true));
-    model = hear(model, "calculation_progress", said(2, "total", 99));
+    model = hear(model, "calculation_progress", said(2, "total", 100));
     expect(model.progress?.stage).toBe("failed");
     expect(hear(model, "calculation_progress", said(3, "validate", 1)).progress?.serial).toBe(3);
   });

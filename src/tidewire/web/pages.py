@@ -105,6 +105,31 @@ def pages_router(
             server_time=f"{settings.now():.3f}",
         )
 
+    _add_quotes(router, page, settings)
+
+    @router.get("/docs")
+    def docs(request: Request, principal: Annotated[Principal, Depends(current_principal)]) -> Response:
+        """The HTTP API, browsable, from our own files."""
+        return page(request, principal, "api_docs.html", "docs")
+
+    @router.get("/openapi.json")
+    def openapi(request: Request, _principal: Annotated[Principal, Depends(current_principal)]) -> Response:
+        """The HTTP API for programs; it names every route, so it is not for strangers."""
+        return JSONResponse(request.app.openapi(), headers={"Cache-Control": "no-store"})
+
+    if asyncapi is not None:
+
+        @router.get("/asyncapi.json")
+        def messages(_principal: Annotated[Principal, Depends(current_principal)]) -> Response:
+            """The hub's messages for programs."""
+            return JSONResponse(asyncapi, headers={"Cache-Control": "no-store"})
+
+    return router
+
+
+def _add_quotes(router: APIRouter, page: Callable[..., Response], settings: PageSettings) -> None:
+    """Add the pages of quotes; ``page`` renders one for somebody."""
+
     @router.get("/quotes")
     def quotes(
         request: Request, principal: Annotated[Principal, Depends(require_permission("quote:view"))]
@@ -125,25 +150,6 @@ def pages_router(
             )
         now = f"{settings.now():.3f}"
         return page(request, principal, "quote.html", "quotes", quote_id=quote_id, server_time=now)
-
-    @router.get("/docs")
-    def docs(request: Request, principal: Annotated[Principal, Depends(current_principal)]) -> Response:
-        """The HTTP API, browsable, from our own files."""
-        return page(request, principal, "api_docs.html", "docs")
-
-    @router.get("/openapi.json")
-    def openapi(request: Request, _principal: Annotated[Principal, Depends(current_principal)]) -> Response:
-        """The HTTP API for programs; it names every route, so it is not for strangers."""
-        return JSONResponse(request.app.openapi(), headers={"Cache-Control": "no-store"})
-
-    if asyncapi is not None:
-
-        @router.get("/asyncapi.json")
-        def messages(_principal: Annotated[Principal, Depends(current_principal)]) -> Response:
-            """The hub's messages for programs."""
-            return JSONResponse(asyncapi, headers={"Cache-Control": "no-store"})
-
-    return router
 
 
 class BuiltFiles(StaticFiles):
