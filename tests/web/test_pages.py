@@ -18,7 +18,6 @@ from tidewire.core.errors import RequestError
 from tidewire.web.pages import PageSettings, pages_router, static_mount
 from tidewire.web.templating import Templates
 
-
 QUOTE = "/quotes/6f1c1f5e-3a54-4c8e-9a0b-0f5d2c7b9e11"
 
 
@@ -87,7 +86,7 @@ async def test_streaming_is_for_those_who_may_see_the_market(door: Door, client:
 
 
 async def test_quotes_are_for_those_who_may_see_them(door: Door, client: httpx2.AsyncClient) -> None:
-    """The permission counts; only a number leads to a quote, and what shows premiums is left out without their right."""
+    """The permission counts; only a number leads to a quote; what shows premiums is left out without their right."""
     seen = replace(principal(Role.USER), permissions=frozenset({"quote:view"}))
     for path in ("/quotes", QUOTE):
         door.who = replace(principal(Role.SUPER), permissions=frozenset({"market:view"}))
