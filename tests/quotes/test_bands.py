@@ -6,10 +6,13 @@ from decimal import Decimal
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidewire.quotes.bands import Bands, Span, faults_of, read_span
+
+# How long one example takes says something about the machine, not about the code.
+RELAXED = settings(deadline=None)
 
 
 @pytest.mark.parametrize(
@@ -22,6 +25,7 @@ def test_a_range_is_two_whole_numbers_or_one(text: str, span: Span | None) -> No
     assert read_span(text) == span
 
 
+@RELAXED
 @given(st.lists(st.integers(0, 40), min_size=2, max_size=9, unique=True), st.data())
 def test_ranges_that_follow_one_another_have_no_fault_and_any_other_does(ends: list[int], data: st.DataObject) -> None:
     """Ranges are without fault exactly if each whole number of the range is in one of them and no other."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tests.app.test_two_processes import both
-from tests.quotes.test_calculation import BOB, begun, ended, fetch
+from tests.quotes.test_calculation import BOB, begun, database_of, ended, fetch
 from tests.support.quotes import RATEABLE, calculate, make_quote, open_quote
 from tests.support.valkey import ValkeyProcess, valkey
 from tests.support.ws_client import RawClient
+from tidewire.store.calculation_record import CalculationState
 
 __all__ = ["valkey"]
 
@@ -70,6 +72,22 @@ async def test_what_a_dead_node_left_is_ended_once_by_the_others(tmp_path: Path,
             for client in (ada, bob):
                 ends = await _ends_until(client, again["calculation_id"])
                 assert ends == {dead.calculation_id: ["timed_out"], again["calculation_id"]: ["done"]}
+
+
+async def test_an_end_that_several_nodes_tell_is_heard_once(tmp_path: Path, valkey: ValkeyProcess) -> None:
+    """A node died after it had noted the end; whoever finds that tells it, by one name, which the room takes once."""
+    async with asyncio.timeout(50), both(tmp_path, valkey.url) as (one, two):
+        quote_id = await make_quote(one, **RATEABLE)
+        async with one.raw("ada") as ada:
+            await open_quote(ada, quote_id)
+            record = await begun(one, quote_id)
+            error = {"code": "x"}
+            assert await database_of(one).end(record, CalculationState.FAILED, record.started_at, error)
+            ended = replace(record, state=CalculationState.FAILED, error=error)
+            await asyncio.gather(*(site.side.quotes.sweeper.tell(ended) for site in (one, two, one)))
+            again = await calculate(two, quote_id)
+            ends = await _ends_until(ada, again["calculation_id"])
+            assert ends == {record.calculation_id: ["failed"], again["calculation_id"]: ["done"]}
 
 
 async def test_an_end_is_replayed_to_whoever_was_away(tmp_path: Path, valkey: ValkeyProcess) -> None:

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.quotes.plans import shipped
@@ -18,6 +18,9 @@ from tidewire.quotes.model import FIELDS, FieldSpec, Premium, read_value
 from tidewire.quotes.rating import rate
 from tidewire.store.quote_records import FieldState, Quote
 from tidewire.store.records import JsonValue
+
+# How long one example takes says something about the machine, not about the code.
+RELAXED = settings(deadline=None)
 
 PLAN = shipped()
 TODAY = date(2026, 3, 1)
@@ -142,6 +145,7 @@ def _any(spec: FieldSpec) -> st.SearchStrategy[JsonValue]:
 _NEEDED = [s for s in FIELDS.values() if s.needed or s.name.startswith(("coverage_", "discount_"))]
 
 
+@RELAXED
 @given(st.fixed_dictionaries({spec.name: _any(spec) for spec in _NEEDED}))
 def test_every_quote_that_the_model_accepts_is_rated(raw: dict[str, JsonValue]) -> None:
     """Whatever passes the checks of the fields has a premium, but for a driver licensed before they may drive."""

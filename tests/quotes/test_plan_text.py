@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.quotes.plans import SMALL, line_of, shipped, small
 from tidewire.core.errors import SettingsError
 from tidewire.quotes.model import FIELDS, STATES
 from tidewire.quotes.plan_text import FACTOR_MAX, parse_plan
+
+# How long one example takes says something about the machine, not about the code.
+RELAXED = settings(deadline=None)
 
 
 def refused(text: str) -> str:
@@ -145,6 +148,7 @@ def test_the_shipped_plan_says_that_its_figures_are_illustrative() -> None:
     assert any("Basic Ratemaking" in source for source in plan.sources)
 
 
+@RELAXED
 @given(st.data())
 def test_any_damage_gives_a_plan_or_a_refusal_with_a_line_of_the_text(data: st.DataObject) -> None:
     """Whatever is cut out of or put into the text, there is a plan, or lines that exist with reasons."""

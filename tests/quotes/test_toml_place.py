@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import tomllib
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidewire.quotes.toml_place import places_of
+
+# How long one example takes says something about the machine, not about the code.
+RELAXED = settings(deadline=None)
 
 TEXT = '''\
 # [not] = a header
@@ -66,6 +69,7 @@ def test_a_repeated_key_or_table_is_told_with_both_lines() -> None:
     assert places_of("[t]\n[u]\n[t]\n").repeated == [(("t",), 3, 1)]
 
 
+@RELAXED
 @given(st.text(alphabet="[]{}=\"'#\\\n. a1", max_size=80))
 def test_any_text_has_places_and_none_beyond_its_end(text: str) -> None:
     """A text that is no TOML breaks nothing, and no line is named that is not there."""
@@ -86,6 +90,7 @@ def _value(value: object) -> str:
     return str(value) if isinstance(value, int) else '"' + str(value).replace('"', '\\"') + '"'
 
 
+@RELAXED
 @given(
     st.dictionaries(
         st.text("ab_", min_size=1, max_size=4),

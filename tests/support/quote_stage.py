@@ -39,6 +39,7 @@ from tidewire.hub.switchboard import HubOptions
 from tidewire.quotes import rules
 from tidewire.quotes.editing import Act, Author, create, index_of, replayed
 from tidewire.quotes.model import Premium
+from tidewire.quotes.plan_shelf import load_plans
 from tidewire.store.database import Database
 from tidewire.store.quotes import Quotes
 
@@ -89,7 +90,7 @@ class QuoteStage:
             links=Links(bus, log, None, f"n{number}"),
         )
         callers = Callers(ApiKeys(self.database, secret_key=SECRET, clock=self.clock))
-        side = QuotesSide(hub, bus, self.database, self.database, callers, self.clock)
+        side = QuotesSide(hub, bus, self.database, self.database, callers, self.clock, plans=load_plans(), node="stage")
         return QuoteNode(hub, side, doorman, bus, log)
 
     async def make(self, **fields: str) -> str:

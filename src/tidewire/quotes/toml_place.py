@@ -80,12 +80,10 @@ def _starting_lines(text: str) -> Iterator[tuple[int, str]]:
     """Yield the lines, numbered from 1, that do not begin inside a value."""
     depth, long = 0, ""
     for number, line in enumerate(text.split("\n"), 1):
-        start = not depth and not long
-        if start:
+        if not depth and not long:
             yield number, line
-        # A header's brackets are not a value's.
-        if not (start and _HEADER.match(line)):
-            depth, long = _after(line, depth, long)
+        # A header's brackets are closed on their line.
+        depth, long = _after(line, depth, long)
 
 
 def _after(line: str, depth: int, long: str) -> tuple[int, str]:

@@ -131,13 +131,10 @@ class TomlTables:
 def _parsed(text: str, places: Places) -> dict[str, Any]:
     twice = [(line, f"{dotted(path)} is written twice, first in line {first}") for path, line, first in places.repeated]
     try:
-        raw = tomllib.loads(text, parse_float=_number)
+        return tomllib.loads(text, parse_float=_number)
     except (ValueError, RecursionError) as exc:
         # TOMLDecodeError is a ValueError; so is what Python says of an integer of thousands of digits.
         raise Unreadable(twice or [_syntax(str(exc), text)]) from exc
-    if twice:
-        raise Unreadable(twice)
-    return raw
 
 
 def _number(literal: str) -> Decimal:
