@@ -22,6 +22,7 @@ export class History {
   private wanted = 0;
   private asking = false;
   private editable = false;
+  private now = 0;
   private ages: { at: number; place: HTMLElement }[] = [];
 
   constructor(quoteId: string, specs: ReadonlyMap<string, FieldSpec>) {
@@ -50,6 +51,7 @@ export class History {
 
   /** Ages move on; `now` is server time, Unix seconds. */
   draw(now: number): void {
+    this.now = now;
     for (const { at, place } of this.ages) setText(place, ago(Math.max(0, now - at)));
   }
 
@@ -99,6 +101,7 @@ export class History {
     this.ages = [];
     this.list.replaceChildren(...this.changes.map((change) => this.row(change)));
     if (focused !== undefined) this.list.querySelector<HTMLElement>(`[data-version="${focused}"]`)?.focus();
+    this.draw(this.now);
     setHidden(this.more, this.next === null);
     setHidden(part(document, "history-empty"), this.changes.length > 0);
   }
