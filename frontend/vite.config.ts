@@ -53,6 +53,8 @@ export default defineConfig({
         "admin-websockets": here("./src/pages/admin-websockets.ts"),
         "api-docs": here("./src/pages/api-docs.ts"),
         streaming: here("./src/pages/streaming.ts"),
+        quotes: here("./src/pages/quotes.ts"),
+        quote: here("./src/pages/quote.ts"),
       },
     },
   },

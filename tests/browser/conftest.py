@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page
 
 from tests.support.browser import Complaints, Visitors, open_feed, running_chromium
 from tests.support.demo import Demo, demo
+from tests.support.quote_site import QuoteSite, QuoteVisitors, quote_site
 
 __all__ = ["demo"]
 
@@ -55,3 +56,18 @@ def visitors(chromium: Browser, demo: Demo, complaints: Complaints) -> Iterator[
 def feed(visitors: Visitors, admin_state: Any) -> Page:
     """The feed page of an administrator, live."""
     return open_feed(visitors.open(admin_state))
+
+
+@pytest.fixture(scope="package")
+def quotes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuoteSite]:
+    """One web process with quotes for this folder; each test makes its own quotes."""
+    with quote_site(tmp_path_factory.mktemp("quotes")) as site:
+        yield site
+
+
+@pytest.fixture
+def people(chromium: Browser, quotes: QuoteSite, complaints: Complaints) -> Iterator[QuoteVisitors]:
+    """Browsers of several people on the quotes' process."""
+    opened = QuoteVisitors(chromium, quotes, complaints)
+    yield opened
+    opened.close()

@@ -279,6 +279,32 @@ def beside_rooms() -> Recorder:
     return recorder
 
 
+def state_of_a_room() -> Recorder:
+    """A quote's state has the offset of the newest message, is delivered and moves nothing; a refusal has details."""
+    recorder = Recorder()
+    hub = connected(recorder)
+    ask(recorder, hub, "subscribe", "app:a", None, False)
+    wire = hub.wire
+    assert wire is not None
+    hub.publish("app:a")
+    state = {"type": "quote_state", "room_id": "app:a", "timestamp": 1.5, "epoch": "e1-app:a", "version": 7}
+    wire.say({**state, "offset": 1})
+    hub.publish("app:a")
+    delivered = [action.event for action in say(recorder, hub) if isinstance(action, ev.Deliver)]
+    assert [(event.kind, event.offset) for event in delivered] == [
+        ("room_message", 1),
+        ("quote_state", None),
+        ("room_message", 2),
+    ]
+    request = sent(recorder.call("request", 1, {"type": "field_edit"}))[0]
+    error = {"code": "conflict", "message": "No.", "required_action": "-", "will_not": "-", "details": {"revision": 2}}
+    wire.say({"type": "reply", "id": request["id"], "ok": False, "error": error})
+    settled = [action for action in say(recorder, hub) if isinstance(action, ev.Settle)]
+    assert settled[0].error is not None
+    assert settled[0].error.details == {"revision": 2}
+    return recorder
+
+
 SCENARIOS: tuple[Callable[[], Recorder], ...] = (
     plain_and_batch,
     resume_after_cut,
@@ -293,4 +319,5 @@ SCENARIOS: tuple[Callable[[], Recorder], ...] = (
     pace,
     refused_rooms,
     beside_rooms,
+    state_of_a_room,
 )

@@ -18,6 +18,7 @@ class FaultProxy:
     """Listens on 127.0.0.1 at a free port and forwards to ``port``.
 
     Attributes:
+        target: Where it forwards to; may be set later than the start.
         mode: ``pass``; ``blackhole`` (accepts and reads nothing further: half-open); ``refuse`` (new ones are reset).
         delay_s: Added to every chunk, both ways.
         cut_after: Bytes towards the client after which the connection is reset, once; None for never.

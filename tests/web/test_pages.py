@@ -18,6 +18,8 @@ from tidewire.core.errors import RequestError
 from tidewire.web.pages import PageSettings, pages_router, static_mount
 from tidewire.web.templating import Templates
 
+QUOTE = "/quotes/6f1c1f5e-3a54-4c8e-9a0b-0f5d2c7b9e11"
+
 
 class Door:
     """A door that lets in whoever ``who`` is."""
@@ -57,7 +59,7 @@ async def client(door: Door) -> AsyncIterator[httpx2.AsyncClient]:
         yield found
 
 
-@pytest.mark.parametrize("path", ["/", "/admin/websockets", "/streaming", "/docs", "/openapi.json"])
+@pytest.mark.parametrize("path", ["/", "/admin/websockets", "/streaming", "/quotes", QUOTE, "/docs", "/openapi.json"])
 async def test_nobody_sees_a_page(client: httpx2.AsyncClient, path: str) -> None:
     """Without a session every page is refused."""
     assert (await client.get(path)).status_code == 401
@@ -81,6 +83,26 @@ async def test_streaming_is_for_those_who_may_see_the_market(door: Door, client:
     door.who = replace(principal(Role.SUPER), permissions=frozenset())
     assert (await client.get("/streaming")).status_code == 403
     assert "nav-streaming" not in (await client.get("/admin/websockets")).text
+
+
+async def test_quotes_are_for_those_who_may_see_them(door: Door, client: httpx2.AsyncClient) -> None:
+    """The permission counts; only a number leads to a quote; what shows premiums is left out without their right."""
+    seen = replace(principal(Role.USER), permissions=frozenset({"quote:view"}))
+    for path in ("/quotes", QUOTE):
+        door.who = replace(principal(Role.SUPER), permissions=frozenset({"market:view"}))
+        assert (await client.get(path)).status_code == 403
+        door.who = seen
+        answer = await client.get(path)
+        assert answer.status_code == 200
+        assert 'href="/quotes" data-testid="nav-quotes" aria-current="page"' in answer.text
+        assert 'data-part="premium' not in answer.text
+        assert 'data-part="new"' not in answer.text
+        door.who = replace(seen, permissions=frozenset({"quote:view", "premium:view"}))
+        assert 'data-part="premium' in (await client.get(path)).text
+    for path in ("/quotes/12", QUOTE.upper(), f"{QUOTE}0"):
+        assert (await client.get(path)).status_code == 404
+    door.who = seen
+    assert (await client.get("/")).headers["location"] == "/quotes"
 
 
 async def test_the_start_page_leads_to_what_one_may_see(door: Door, client: httpx2.AsyncClient) -> None:
@@ -117,7 +139,7 @@ async def test_the_feed_page_tells_its_context(door: Door, client: httpx2.AsyncC
         assert words in page
 
 
-@pytest.mark.parametrize("path", ["/admin/websockets", "/streaming", "/docs", "/"])
+@pytest.mark.parametrize("path", ["/admin/websockets", "/streaming", "/quotes", QUOTE, "/docs", "/"])
 async def test_pages_keep_the_strict_policy(door: Door, client: httpx2.AsyncClient, path: str) -> None:
     """No inline script, style or handler, no foreign address, and never kept by a cache."""
     door.who = replace(principal(Role.USER), permissions=frozenset()) if path == "/" else principal()

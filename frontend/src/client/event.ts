@@ -54,6 +54,8 @@ export interface Failure {
   readonly willNot: string;
   readonly temporary: boolean;
   readonly retryAfterMs: number | null;
+  /** What a program needs to go on, such as the present value; absent if there is nothing. */
+  readonly details?: Json;
 }
 
 /** How the connection is. `code` is a close code, or the HTTP status of a refused handshake. */

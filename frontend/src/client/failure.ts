@@ -1,5 +1,5 @@
 /** What can go wrong for a program that uses the client, in the server's words or these. It must not know sockets. */
-import type { Failure } from "./event.ts";
+import type { Failure, Json } from "./event.ts";
 import { CLOSE_SENTENCES } from "./wire.ts";
 
 /** `refused`: the server said no. `unsent`: safe to send again. `unknown`: it may have happened or not. */
@@ -15,6 +15,8 @@ export class ClientError extends Error {
   /** The same request may succeed later. */
   readonly temporary: boolean;
   readonly retryAfterMs: number | null;
+  /** What a program needs to go on, such as the present value of what conflicts; null if there is nothing. */
+  readonly details: Json;
 
   constructor(kind: ErrorKind, failure: Failure) {
     super(failure.message);
@@ -24,6 +26,7 @@ export class ClientError extends Error {
     this.willNot = failure.willNot;
     this.temporary = failure.temporary;
     this.retryAfterMs = failure.retryAfterMs;
+    this.details = failure.details ?? null;
   }
 }
 

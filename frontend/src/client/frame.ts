@@ -50,6 +50,7 @@ export function readReply(body: Body): { id: number | null; data: Json; failure:
     willNot: error.will_not,
     temporary: error.temporary ?? false,
     retryAfterMs: error.retry_after_ms ?? null,
+    ...(error.details === undefined ? {} : { details: error.details }),
   };
   return { id, data: null, failure };
 }

@@ -11,6 +11,9 @@ import type { Member, RoomEvent as PresenceMessage, Since, Subscribed } from "./
 /** What a room's message carries besides the feature's own fields. */
 const ENVELOPE: readonly string[] = ["type", "room_id", "epoch", "offset", "timestamp"];
 
+/** Says what is in the room as of its newest message: its `offset` is the place of that one, not one of its own. */
+const STATE: ReadonlySet<string> = new Set(["quote_state"]);
+
 /**
  * wanted -> asked (subscribe sent) -> entered (`subscribed` came); any -> wanted when the connection is lost or a gap is
  * told; entered -> paused when the consumer is behind -> wanted when it has caught up.
@@ -95,7 +98,7 @@ export class Track {
   /** Applies a message of the room; a hole that no `gap` explains is a fault. */
   message(body: Body): RoomEvent[] {
     const epoch = body["epoch"];
-    const offset = body["offset"];
+    const offset = STATE.has(body.type) ? null : body["offset"];
     if (offset === undefined || offset === null) return this.phase === "entered" ? [this.deliver(body, null)] : [];
     if (typeof offset !== "number" || !Number.isInteger(offset) || typeof epoch !== "string") {
       throw new FrameFault("bad_place");

@@ -84,6 +84,11 @@ export function percent(value: Maybe): string {
   return known(value) ? `${signed.format(value)} %` : NONE;
 }
 
+/** An amount of money that came as exact text, such as "1204.00". */
+export function money(amount: string, currency: string): string {
+  return new Intl.NumberFormat(language, { style: "currency", currency }).format(Number(amount));
+}
+
 /** Bytes per second and sizes, in powers of 1000. */
 export function bytes(value: Maybe): string {
   if (!known(value)) return NONE;

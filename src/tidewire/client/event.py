@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+import msgspec
+
 from tidewire.core.protocol import Identity, Member, Since
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
@@ -86,7 +88,10 @@ RoomEvent = Message | Reset | Presence
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why something did not happen; ``code`` is the server's or one of ``failure.SENTENCES``."""
+    """Why something did not happen; ``code`` is the server's or one of ``failure.SENTENCES``.
+
+    ``details`` is what a program needs to go on, such as the present value; unset if there is nothing.
+    """
 
     code: str
     message: str = ""
@@ -94,6 +99,7 @@ class Failure:
     will_not: str = ""
     temporary: bool = False
     retry_after_ms: int | None = None
+    details: Mapping[str, Json] | msgspec.UnsetType = msgspec.UNSET
 
 
 # ---- for the shell ---------------------------------------------------------------------------------------------------

@@ -11,6 +11,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from tidewire.client.event import Failure
 from tidewire.core.close_code import BY_NAME, CLOSE_CODES
 from tidewire.core.errors import TidewireError
@@ -22,6 +24,7 @@ class ClientError(TidewireError):
     Attributes:
         temporary: The same request may succeed later.
         retry_after_ms: When, if the server said so.
+        details: What a program needs to go on, such as the present value of what conflicts.
     """
 
     code = "client_failed"
@@ -32,6 +35,7 @@ class ClientError(TidewireError):
         )
         self.temporary = failure.temporary
         self.retry_after_ms = failure.retry_after_ms
+        self.details = {} if failure.details is msgspec.UNSET else failure.details
 
 
 class Refused(ClientError):

@@ -63,7 +63,13 @@ def read_reply(body: Mapping[str, Json]) -> tuple[int | None, Json, Failure | No
     if error is None:
         raise FrameFault("bad_message")
     failure = Failure(
-        error.code, error.message, error.required_action, error.will_not, error.temporary, error.retry_after_ms
+        error.code,
+        error.message,
+        error.required_action,
+        error.will_not,
+        error.temporary,
+        error.retry_after_ms,
+        error.details,
     )
     return message_id, None, failure
 

@@ -17,6 +17,8 @@ from tidewire.core.protocol import Member, Since
 
 # What a room's message carries besides the feature's own fields.
 ENVELOPE = frozenset({"type", "room_id", "epoch", "offset", "timestamp"})
+# Says what is in the room as of its newest message: its ``offset`` is the place of that one, not one of its own.
+STATE = frozenset({"quote_state"})
 
 
 class Phase(enum.Enum):
@@ -125,7 +127,7 @@ class Track:
 
     def message(self, body: Mapping[str, Json]) -> list[RoomEvent]:
         """Apply a message of the room. Raises FrameFault on a hole that no ``gap`` explains."""
-        epoch, offset = body.get("epoch"), body.get("offset")
+        epoch, offset = body.get("epoch"), None if body["type"] in STATE else body.get("offset")
         if offset is None:
             return [self._deliver(body, None)] if self.phase is Phase.ENTERED else []
         if not isinstance(offset, int) or isinstance(offset, bool) or not isinstance(epoch, str):

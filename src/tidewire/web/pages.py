@@ -1,4 +1,4 @@
-"""The pages a person opens: start, feed, streaming, API docs, and the built files they load.
+"""The pages a person opens: start, feed, streaming, quotes, API docs, and the built files they load.
 
 It must not know what is drawn on them, how somebody logged in, or where ticks come from. Login and logout belong to
 the security side; their templates lie beside the ones used here.
@@ -6,6 +6,7 @@ the security side; their templates lie beside the ones used here.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,10 +22,13 @@ from starlette.types import Scope
 
 from tidewire.accounts.http import current_principal, require_permission, require_role
 from tidewire.accounts.model import Principal, Role
+from tidewire.core.errors import NotFound
 from tidewire.web.templating import Templates
 
 # Vite puts a content hash into every name below assets/, so such a file never changes.
 _FOREVER = "public, max-age=31536000, immutable"
+# How a quote's number looks in an address.
+_NUMBER = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,8 @@ def pages_router(
             return RedirectResponse("/admin/websockets", status_code=303)
         if principal.can("market:view"):
             return RedirectResponse("/streaming", status_code=303)
+        if principal.can("quote:view"):
+            return RedirectResponse("/quotes", status_code=303)
         return page(request, principal, "welcome.html", "welcome")
 
     @router.get("/admin/websockets")
@@ -99,6 +105,7 @@ def pages_router(
             server_time=f"{settings.now():.3f}",
         )
 
+    _add_quotes(router, page, settings)
     _add_documents(router, page, asyncapi)
     return router
 
@@ -122,6 +129,31 @@ def _add_documents(router: APIRouter, page: Callable[..., Response], asyncapi: M
         def messages(_principal: Annotated[Principal, Depends(current_principal)]) -> Response:
             """The hub's messages for programs."""
             return JSONResponse(asyncapi, headers={"Cache-Control": "no-store"})
+
+
+def _add_quotes(router: APIRouter, page: Callable[..., Response], settings: PageSettings) -> None:
+    """Add the pages of quotes; ``page`` renders one for somebody."""
+
+    @router.get("/quotes")
+    def quotes(
+        request: Request, principal: Annotated[Principal, Depends(require_permission("quote:view"))]
+    ) -> Response:
+        """The list of quotes."""
+        return page(request, principal, "quotes.html", "quotes", server_time=f"{settings.now():.3f}")
+
+    @router.get("/quotes/{quote_id}")
+    def quote(
+        request: Request, quote_id: str, principal: Annotated[Principal, Depends(require_permission("quote:view"))]
+    ) -> Response:
+        """One quote; whether there is one of this number, its room says."""
+        if _NUMBER.fullmatch(quote_id) is None:
+            raise NotFound(
+                "There is no such page.",
+                required_action="Choose a quote from the list of quotes.",
+                will_not="Tidewire will not guess which quote was meant.",
+            )
+        now = f"{settings.now():.3f}"
+        return page(request, principal, "quote.html", "quotes", quote_id=quote_id, server_time=now)
 
 
 class BuiltFiles(StaticFiles):

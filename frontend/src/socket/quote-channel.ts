@@ -1,0 +1,144 @@
+/**
+ * The page's one socket to the hub: one quote's room, over the Tidewire client. It must not know what the page shows; it
+ * reports what happened through the callbacks it is given. Source: docs/quotes.md, "Following a quote over the socket".
+ */
+import { BATCH, Client, ClientError, type Json, type Link, type Member, type Room } from "../client/index";
+import type { Edit } from "../state/quote-edits";
+import { type QuoteMessage, readMessage } from "../state/quote-wire";
+
+/** How many of the room's members are told, and who; `complete` is false if the list is only a part of them. */
+export interface Present {
+  readonly members: readonly Member[];
+  readonly count: number;
+}
+
+export interface QuoteCallbacks {
+  link(link: Link): void;
+  message(message: QuoteMessage): void;
+  present(present: Present): void;
+  /** The room is open: edits may be sent. */
+  entered(): void;
+  /** The room is closed to us, for the server's reason. */
+  refused(error: ClientError): void;
+}
+
+/** A quote that could not be read for now is asked for again after this. */
+const AGAIN_MS = 2_000;
+
+export class QuoteChannel {
+  private readonly url: string;
+  private readonly quoteId: string;
+  private readonly callbacks: QuoteCallbacks;
+  private client: Client | null = null;
+  private room: Room | null = null;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(url: string, quoteId: string, callbacks: QuoteCallbacks) {
+    this.url = url;
+    this.quoteId = quoteId;
+    this.callbacks = callbacks;
+  }
+
+  /** Connects and enters the room; begins anew if the connection has ended or the room was taken away. */
+  open(): void {
+    if (this.client === null || this.client.link.state === "ended") {
+      const client = new Client(this.url, {
+        subprotocols: [BATCH],
+        onLink: (link) => {
+          if (client === this.client) this.callbacks.link(link);
+        },
+      });
+      this.client = client;
+      this.room = null;
+      this.enter(client);
+      client.start();
+    } else if (this.room === null) this.enter(this.client);
+  }
+
+  /** Leaves without a word to the callbacks, for example because the page goes. */
+  close(): void {
+    const client = this.client;
+    clearTimeout(this.timer);
+    this.client = this.room = null;
+    client?.close();
+  }
+
+  retryNow(): void {
+    this.client?.retryNow();
+  }
+
+  /** Asks for the whole state; it comes as a message. Resolves to the error if it does not. */
+  async reload(): Promise<ClientError | null> {
+    return this.ask({ type: "quote_subscribe", quote_id: this.quoteId });
+  }
+
+  /** Sends an edit; resolves with the reply's data, rejects with a ClientError. */
+  edit(edit: Edit): Promise<Json> {
+    if (this.client === null) return new Promise(() => {});
+    const { field, value, base, opId } = edit;
+    const message = { type: "field_edit", quote_id: this.quoteId, field, value, base_revision: base, op_id: opId };
+    return this.client.request(message);
+  }
+
+  /** Says which field has the focus; nothing depends on its arrival. */
+  focus(field: string | null, typing: boolean): void {
+    if (this.client?.link.state !== "connected" || this.room === null) return;
+    void this.ask({ type: "field_focus", quote_id: this.quoteId, field, typing });
+  }
+
+  private async ask(message: { readonly [name: string]: Json }): Promise<ClientError | null> {
+    try {
+      await this.client?.request(message);
+      return null;
+    } catch (error) {
+      if (error instanceof ClientError) return error;
+      throw error;
+    }
+  }
+
+  private enter(client: Client): void {
+    const current = (): boolean => client === this.client && this.room === room;
+    const room: Room = client.subscribe(`quote:${this.quoteId}`, {
+      presence: true,
+      onEntered: (recovered) => {
+        if (!current()) return;
+        // What came before is whole only if the room could be taken up where it was left.
+        if (!recovered) void this.load(client);
+        this.callbacks.entered();
+      },
+      onEvent: (event) => {
+        if (!current()) return;
+        if (event.event === "presence") {
+          this.callbacks.present({ members: [...room.members.values()], count: room.count });
+        } else if (event.event === "message") {
+          const message = readMessage(event.kind, event.fields);
+          if (message !== null) this.callbacks.message(message);
+        }
+      },
+      onEnded: (error) => {
+        if (!current()) return;
+        this.room = null;
+        // The server could not read the quote; why, and whether for good, stands in the answer to the question for it.
+        if (error?.code === "state_unavailable") this.again(client);
+        // Without an error it was us; an ended connection is told as a whole.
+        else if (error !== null && error.kind === "refused") this.callbacks.refused(error);
+      },
+    });
+    this.room = room;
+  }
+
+  private async load(client: Client): Promise<void> {
+    const error = await this.reload();
+    // A lost connection asks again when it is back, by entering again.
+    if (error?.kind !== "refused" || error.temporary || client !== this.client) return;
+    clearTimeout(this.timer);
+    this.callbacks.refused(error);
+  }
+
+  private again(client: Client): void {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => {
+      if (client === this.client) this.open();
+    }, AGAIN_MS);
+  }
+}

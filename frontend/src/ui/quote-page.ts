@@ -1,0 +1,293 @@
+/**
+ * A quote's page: its conduct. What each message changes, what is sent when, what happens with edits whose outcome is
+ * unknown. State changes in state/, drawing happens in quote-view.
+ */
+import { ClientError, type Json } from "../client/index";
+import { hubUrl } from "../socket/market-channel";
+import { QuoteChannel } from "../socket/quote-channel";
+import { ApiError, type FieldSpec, fieldSpecs } from "../socket/quotes-api";
+import { cut, mustReload, NO_QUOTE, type QuoteModel, receive } from "../state/quote";
+import * as own from "../state/quote-edits";
+import { isObject, type QuoteMessage, readTheirs } from "../state/quote-wire";
+import { FRESH_LINK, follow } from "../state/stream-link";
+import { find, part, setHidden, setText } from "./dom";
+import { startFrame } from "./frame";
+import { Loop } from "./loop";
+import type { Item } from "./palette";
+import { fieldLabel } from "./quote-control";
+import { History } from "./quote-history";
+import { Rating } from "./quote-rating";
+import { type PageModel, QuoteView } from "./quote-view";
+import { failureWords } from "./quote-words";
+import { t } from "./text";
+
+/** The server wants the focus said again within 10 s. */
+const FOCUS_EVERY_MS = 8_000;
+/** And typing at most this often. */
+const TYPING_EVERY_MS = 500;
+/** Permission for the field, not for this value: nothing more can be edited. */
+const FORBIDDEN = new Set(["permission_denied", "forbidden"]);
+
+/** Loads what the form consists of, then lives. */
+export async function startQuotePage(): Promise<void> {
+  const loop = new Loop();
+  try {
+    const specs = await fieldSpecs();
+    new QuotePage(loop, new Map(specs.map((spec) => [spec.name, spec]))).start();
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    setHidden(part(document, "skeleton"), true);
+    const place = part(document, "load-failed");
+    setHidden(place, false);
+    setText(part(place, "load-failed-words"), failureWords(error));
+    part(place, "load-again").addEventListener("click", () => location.reload());
+    startFrame({ items: () => [] });
+  }
+}
+
+class QuotePage {
+  private readonly loop: Loop;
+  private readonly specs: ReadonlyMap<string, FieldSpec>;
+  private readonly root = part(document, "quote");
+  private readonly quoteId = this.root.dataset["quoteId"] ?? "";
+  private readonly model: PageModel = {
+    quote: NO_QUOTE,
+    edits: own.NO_EDITS,
+    link: FRESH_LINK,
+    members: [],
+    closed: null,
+    editRefused: false,
+    connectionId: null,
+    username: this.root.dataset["username"] ?? "",
+    offline: !navigator.onLine,
+    clockOffset: Number(this.root.dataset["serverTime"]) - Date.now() / 1000,
+  };
+  private readonly view: QuoteView;
+  private readonly history: History;
+  private readonly rating: Rating;
+  private readonly channel: QuoteChannel;
+  private entered = false;
+  private focused: string | null = null;
+  private typedAt = 0;
+  private dueTimer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(loop: Loop, specs: ReadonlyMap<string, FieldSpec>) {
+    this.loop = loop;
+    this.specs = specs;
+    this.view = new QuoteView(this.model, specs, {
+      retry: () => this.channel.retryNow(),
+      reopen: () => this.reopen(),
+      begin: (field) => this.change(own.begin(this.model.edits, this.model.quote.quote, field)),
+      abandon: (field) => this.change(own.abandon(this.model.edits, field)),
+      commit: (field, value) => this.commit(field, value),
+      takeTheirs: (field) => this.change(own.takeTheirs(this.model.edits, field)),
+      putMine: (field) => this.change(own.putMine(this.model.edits, field, crypto.randomUUID())),
+      focus: (field, typing) => this.focus(field, typing),
+    });
+    this.history = new History(this.quoteId, specs);
+    this.rating = new Rating(this.quoteId, specs);
+    this.channel = new QuoteChannel(hubUrl(location), this.quoteId, {
+      link: (link) => {
+        this.model.link = follow(this.model.link, link, Date.now());
+        if (link.state === "connected") this.model.connectionId = link.connectionId;
+        else this.cut();
+        this.loop.mark();
+      },
+      message: (message) => this.receive(message),
+      present: ({ members }) => {
+        this.model.members = members;
+        this.loop.mark();
+      },
+      entered: () => {
+        this.entered = true;
+        this.model.closed = null;
+        if (this.focused !== null) this.channel.focus(this.focused, false);
+        this.send();
+      },
+      refused: (error) => this.close(error),
+    });
+  }
+
+  start(): void {
+    startFrame({
+      items: () => this.paletteItems(),
+      zoneChanged: () => this.loop.mark(),
+      clockOffset: () => this.model.clockOffset,
+    });
+    this.wireNetwork();
+    setInterval(() => this.everyNowAndThen(), 1_000);
+    setInterval(() => {
+      if (this.focused !== null) this.channel.focus(this.focused, false);
+    }, FOCUS_EVERY_MS);
+    this.loop.add(() => this.draw());
+    this.loop.start();
+    this.channel.open();
+  }
+
+  private draw(): void {
+    this.view.draw();
+    const { quote, edits, link, closed } = this.model;
+    if (quote.quote !== null && closed === null) this.history.follow(quote.quote.version, this.view.mayEdit);
+    this.history.draw(this.view.now());
+    const settled = link.kind === "live" && own.waitingCount(edits) === 0;
+    this.rating.draw({ model: quote, missing: this.view.missing, mayEdit: this.view.mayEdit, settled });
+  }
+
+  private wireNetwork(): void {
+    window.addEventListener("pagehide", () => this.channel.close());
+    // Back from the browser's page cache: the socket was closed when the page went.
+    window.addEventListener("pageshow", (event) => {
+      if (event.persisted) this.channel.open();
+    });
+    // What has not been stored would be lost with the page.
+    window.addEventListener("beforeunload", (event) => {
+      if (own.waitingCount(this.model.edits) > 0) event.preventDefault();
+    });
+    const network = (): void => {
+      this.model.offline = !navigator.onLine;
+      if (navigator.onLine) this.channel.retryNow();
+      this.loop.mark();
+    };
+    window.addEventListener("online", network);
+    window.addEventListener("offline", network);
+    document.addEventListener("visibilitychange", () => {
+      if (!document.hidden) this.channel.retryNow();
+    });
+  }
+
+  // ---- what comes
+
+  private receive(message: QuoteMessage): void {
+    const { model } = this;
+    const sawPremium = premiumIsShown(model.quote);
+    model.quote = receive(model.quote, message, Date.now());
+    // The history has premiums, too: what may not be seen any more must go from there as well.
+    if (sawPremium !== premiumIsShown(model.quote)) this.history.clear();
+    if (message.type === "update" && message.update.kind === "field" && message.update.opId !== null) {
+      const { opId, state } = message.update;
+      model.edits = own.done(model.edits, model.quote.quote, opId, state.revision);
+    }
+    if (message.type === "state") model.editRefused = false;
+    this.change(own.settle(model.edits, model.quote.quote));
+  }
+
+  private cut(): void {
+    this.entered = false;
+    this.model.quote = cut(this.model.quote);
+    this.model.edits = own.cutEdits(this.model.edits);
+    this.model.members = [];
+  }
+
+  /** What somebody may no longer see is not shown any longer, nor kept. */
+  private close(error: ClientError): void {
+    this.entered = false;
+    this.model.closed = error;
+    this.model.quote = NO_QUOTE;
+    this.model.members = [];
+    this.history.clear();
+    this.loop.mark();
+  }
+
+  private reopen(): void {
+    this.model.closed = null;
+    this.channel.open();
+    this.loop.mark();
+  }
+
+  private everyNowAndThen(): void {
+    if (!this.entered || !mustReload(this.model.quote, Date.now())) return;
+    this.model.quote = { ...this.model.quote, holeSince: Date.now() };
+    void this.channel.reload();
+  }
+
+  // ---- what the person does
+
+  private commit(field: string, value: Json): void {
+    const { edits, quote } = this.model;
+    if (!edits.drafts.has(field)) return;
+    this.change(own.commit(edits, quote.quote, field, value, crypto.randomUUID()));
+  }
+
+  private focus(field: string | null, typing: boolean): void {
+    const now = Date.now();
+    if (typing && field === this.focused && now - this.typedAt < TYPING_EVERY_MS) return;
+    if (typing) this.typedAt = now;
+    this.focused = field;
+    if (this.view.mayEdit) this.channel.focus(field, typing);
+  }
+
+  private change(edits: own.Edits): void {
+    this.model.edits = edits;
+    this.send();
+    this.loop.mark();
+  }
+
+  // ---- what is sent
+
+  private send(): void {
+    clearTimeout(this.dueTimer);
+    const { model } = this;
+    if (!this.entered || model.quote.quote === null || model.link.kind !== "live") return;
+    for (const edit of own.due(model.edits, Date.now())) {
+      model.edits = own.sent(model.edits, edit.opId);
+      void this.deliver(edit);
+    }
+    const at = own.dueAt(model.edits);
+    if (at !== null) this.dueTimer = setTimeout(() => this.send(), Math.max(10, at - Date.now()));
+    this.loop.mark();
+  }
+
+  private async deliver(edit: own.Edit): Promise<void> {
+    try {
+      const data = await this.channel.edit(edit);
+      const revision = isObject(data) && typeof data["revision"] === "number" ? data["revision"] : edit.base;
+      this.change(own.done(this.model.edits, this.model.quote.quote, edit.opId, revision));
+    } catch (error) {
+      if (!(error instanceof ClientError)) throw error;
+      this.failed(edit, error);
+    }
+  }
+
+  private failed(edit: own.Edit, error: ClientError): void {
+    const { edits } = this.model;
+    const theirs = error.code === "conflict" ? readTheirs(error.details) : null;
+    if (theirs !== null) this.change(own.settle(own.conflicted(edits, edit.opId, theirs), this.model.quote.quote));
+    else if (error.kind === "unsent") this.change(own.unsent(edits, edit.opId));
+    else if (error.kind !== "refused" || error.temporary) {
+      this.change(own.doubt(edits, edit.opId, Date.now(), error.retryAfterMs));
+    } else {
+      if (FORBIDDEN.has(error.code)) this.model.editRefused = true;
+      this.change(own.refused(edits, edit.opId, reasonOf(error, edit.field)));
+    }
+  }
+
+  private paletteItems(): Item[] {
+    const kind = t("palette.kind.action");
+    const press = (name: string): void => find<HTMLButtonElement>(document, `[data-part="${name}"]`).click();
+    const shown = (name: string): boolean => {
+      const button = part<HTMLButtonElement>(document, name);
+      return !button.hidden && !button.disabled;
+    };
+    const fields = [...this.specs.keys()].map((name) => ({
+      kind: t("palette.kind.field"),
+      name: fieldLabel(name, this.specs),
+      run: () => this.view.focusField(name),
+    }));
+    const actions = [
+      ...(shown("calculate") ? [{ kind, name: t("quote.calculate"), run: () => press("calculate") }] : []),
+      ...(shown("bind") ? [{ kind, name: t("quote.bind"), run: () => press("bind") }] : []),
+    ];
+    return [...actions, ...fields];
+  }
+}
+
+function premiumIsShown({ quote }: QuoteModel): boolean {
+  return quote?.quote.premium !== undefined;
+}
+
+/** The server's reason for this field, or its sentences. */
+function reasonOf(error: ClientError, field: string): string {
+  const fields = isObject(error.details) ? error.details["fields"] : undefined;
+  const reason = isObject(fields) ? fields[field] : undefined;
+  return typeof reason === "string" ? reason : `${error.message} ${error.requiredAction}`;
+}
