@@ -127,7 +127,7 @@ async def test_the_command_line_reaches_living_sockets(site: Served) -> None:
         await elsewhere.revoke(made.record.id)
         await other.change_user("bob", disabled=True)
         await other.change_user("ada", denials=frozenset({"market:view"}))
-        await site.side.review()
+        await site.side.watch.review()
         assert await robot.close_code() == 4512
         assert await bob.close_code() == 4511
         assert (await ada.expect("unsubscribed"))["reason"] == "permission_revoked"

@@ -13,18 +13,17 @@ from typing import Any, get_args
 import msgspec
 import structlog
 from fastapi import APIRouter
-from msgspec.structs import replace
 
 from tidewire import __version__
-from tidewire.accounts.api_keys import LOGIN_PREFIX, ApiKeys
+from tidewire.accounts.api_keys import ApiKeys
 from tidewire.accounts.authentication import Authentication
 from tidewire.accounts.http import Callers
 from tidewire.accounts.logins import Logins
-from tidewire.accounts.model import Principal, Role, User
+from tidewire.accounts.model import Principal
 from tidewire.accounts.service import Accounts
 from tidewire.accounts.tokens import ConnectionTokens
-from tidewire.app.account_changes import AccountChanges, UserChange, change_of
 from tidewire.app.database import Storage
+from tidewire.app.login_watch import REVIEW_EVERY_S, LoginWatch
 from tidewire.app.quotes_side import QuotesSide
 from tidewire.app.reach import ReachWatch
 from tidewire.app.used_tokens import UsedTokens
@@ -32,8 +31,7 @@ from tidewire.bus.base import Bus
 from tidewire.bus.room_log import LogStatus
 from tidewire.core import protocol
 from tidewire.core.clock import Clock
-from tidewire.core.errors import StoreError, Unavailable
-from tidewire.core.throttle import Throttle
+from tidewire.core.errors import Unavailable
 from tidewire.core.watched_loop import WatchedLoop
 from tidewire.hub.everywhere import Everywhere
 from tidewire.hub.hub import Hub
@@ -78,8 +76,6 @@ MESSAGES: tuple[tuple[type[msgspec.Struct], ...], tuple[type[msgspec.Struct], ..
     (*get_args(protocol.ServerMessage), market.TickMessage, *quote_wire.SERVER_TYPES),
 )
 
-# A change made by another process (the command line, another node) is noticed after this at most.
-REVIEW_EVERY_S = 5.0
 PURGE_EVERY_S = 3_600.0
 # A drain of few clients need not take long: twenty a second are no storm for whoever takes them over.
 DRAIN_PER_CLIENT_S = 0.05
@@ -117,7 +113,6 @@ class HubSide:
         self._used = UsedTokens(bus)
         self.tokens = ConnectionTokens(secret_key, clock, announce=self._used.announce)
         self.logins = Logins(storage.requests, clock, accounts.sessions.rules)
-        self._reviewer = Logins(storage.background, clock, accounts.sessions.rules)
         self.log = ConnectionLog(
             Connections(storage.background),
             clock,
@@ -134,6 +129,8 @@ class HubSide:
             opened=self.log.opened,
             closed=self.log.closed,
         )
+        reviewer = Logins(storage.background, clock, accounts.sessions.rules)
+        self.watch = LoginWatch(self.hub, accounts, self.keys, reviewer, clock, bus if links is not None else None)
         self.reach = ReachWatch(bus, links.log if links is not None else None)
         self.nodes = self._meet_nodes(bus, settings.node_name)
         self.everywhere = Everywhere(self.nodes, self.hub)
@@ -147,42 +144,21 @@ class HubSide:
         self.doorkeeper.shortcut = self.gateway.take_whole
         self.feeder = RoomFeeder(bus, self.hub)
         self.api = RoomsApi(self.hub, ROOMS, self.keys, self.tokens, clock)
+        plans = load_plans(settings.rating_plans)
+        callers, node = Callers(self.keys), settings.node_name
         self.quotes = QuotesSide(
-            self.hub,
-            bus,
-            storage.requests,
-            storage.background,
-            Callers(self.keys),
-            clock,
-            plans=load_plans(settings.rating_plans),
-            node=settings.node_name,
+            self.hub, bus, storage.requests, storage.background, callers, clock, plans=plans, node=node
         )
         self._jobs = [
-            WatchedLoop("logins", REVIEW_EVERY_S, self.review, clock),
+            WatchedLoop("logins", REVIEW_EVERY_S, self.watch.review, clock),
             WatchedLoop("connection-log", FLUSH_EVERY_S, self.log.flush, clock),
             WatchedLoop("connection-purge", PURGE_EVERY_S, self.log.purge, clock),
         ]
-        self._listening: list[Callable[[], None]] = []
-        self._untold_reviews = Throttle(every_s=300.0)
-        self._reviewed_at, self.reviews_failed = clock.monotonic(), 0
-        # Other nodes hear of changes at once; a process alone has nobody to tell.
-        self._changes = None if links is None else self._tell_others(bus)
-        self._hearing = False
 
     def _meet_nodes(self, bus: Bus, name: str) -> Nodes:
         instance = None if self._links is None else self._links.instance
         count, reach = self.hub.connection_count, self.reach.now
         return Nodes(bus, self._clock, name, count=count, reach=reach, instance=instance)
-
-    def _tell_others(self, bus: Bus) -> AccountChanges:
-        changes = AccountChanges(
-            bus,
-            review=self._look_everybody_up,
-            user_changed=self._user_changed_elsewhere,
-            login_ended=self._login_ended_elsewhere,
-        )
-        self.hub.confirm_before_catch_up(changes.confirm)
-        return changes
 
     def routes(self) -> list[APIRouter]:
         """Return the HTTP routes."""
@@ -208,12 +184,12 @@ class HubSide:
                 "http_refused": lambda: self.doorkeeper.refused,
                 "http_oversized": lambda: self.doorkeeper.oversized,
                 "api_published": lambda: self.api.published,
-                "login_reviews_failed": lambda: self.reviews_failed,
+                "login_reviews_failed": lambda: self.watch.failed,
                 "api_key_touches_failed": lambda: self.keys.touches_failed,
             },
             groups={
                 "hub": lambda: {"accepting": int(self.hub.accepting)},
-                "login_review": lambda: {"age_seconds": round(self._clock.monotonic() - self._reviewed_at)},
+                "login_review": self.watch.statistics,
                 "market_rooms": self.feeder.statistics,
                 "connection_log": self.log.statistics,
                 "connection_tokens": self.tokens.statistics,
@@ -224,7 +200,7 @@ class HubSide:
                 "shared_rooms": lambda: self.hub.statistics().shared,
                 "user_limit": lambda: self.hub.statistics().limit,
                 "shared_presence": lambda: self.hub.statistics().presence,
-                **({"account_changes": self._changes.statistics} if self._changes is not None else {}),
+                "account_changes": self.watch.changes_statistics,
             },
         )
 
@@ -285,14 +261,10 @@ class HubSide:
         await self.hub.start()
         self._used.start(self.tokens)
         self.feeder.start()
-        self._listening = [
-            self._accounts.on_changed(self._user_changed),
-            self._accounts.on_revoked(self._login_ended),
-        ]
+        self.watch.listen()
         self.reach.start()
         await self.nodes.start()
-        if self._changes is not None:
-            self._changes.start()
+        self.watch.listen_to_others()
         self.quotes.start()
         for job in self._jobs:
             job.start()
@@ -310,47 +282,15 @@ class HubSide:
         """End what is left, and write down who was there. Idempotent."""
         for job in self._jobs:
             await job.stop()
-        for end in self._listening:
-            end()
-        self._listening = []
+        self.watch.deafen()
         await self.nodes.stop()
         self.reach.stop()
-        if self._changes is not None:
-            self._changes.stop()
+        self.watch.deafen_to_others()
         await self.quotes.stop()
         self.feeder.stop()
         self._used.stop()
         await self.hub.stop()
         await self.log.close()
-
-    async def review(self) -> None:
-        """Apply what another process has changed about the logins of living connections.
-
-        While the database cannot say, nobody is cut: not knowing is no reason, and what this process changes is told at
-        once anyway. How long it has not been known is in the metrics; why, the database's own state says.
-        """
-        try:
-            await self._look_everybody_up()
-        except StoreError as exc:
-            told = self._untold_reviews.admit(self._clock.monotonic())
-            if told:
-                log.warning("login_review_failed", failed=told, code=exc.code, message=exc.message)
-
-    async def _look_everybody_up(self) -> None:
-        """Apply what has changed. Raises StoreError: after a break of the bus nothing may be sent on unconfirmed."""
-        try:
-            changes = await self._reviewer.review(self.hub.principals())
-        except StoreError:
-            self.reviews_failed += 1
-            raise
-        self._reviewed_at = self._clock.monotonic()
-        for change in changes:
-            if change.principal is not None:
-                self.hub.replace_login(change.principal)
-            elif change.disabled:
-                self.hub.end_disabled(change.session_id)
-            else:
-                self.hub.end_login(change.session_id)
 
     async def _audit(
         self, *, principal: Principal, action: str, details: dict[str, object], target: str, ip: str
@@ -365,46 +305,3 @@ class HubSide:
             ip=ip,
         )
         await self._accounts.activity.write(entry)
-
-    def _login_ended(self, session_id: str) -> None:
-        self.hub.end_login(session_id)
-        if self._changes is not None and not self._hearing:
-            self._changes.announce_login_ended(session_id)
-
-    def _login_ended_elsewhere(self, session_id: str) -> None:
-        # Everybody here who is told of ends is told, and the session is not believed from memory any more.
-        self._hearing = True
-        try:
-            self._accounts.sessions.forget([session_id])
-        finally:
-            self._hearing = False
-
-    def _user_changed_elsewhere(self, change: UserChange) -> None:
-        self._accounts.sessions.forget_user(change.user_id)
-        self._apply(change)
-
-    def _user_changed(self, user: User) -> None:
-        self.keys.forget_user(user.id)
-        change = change_of(user)
-        self._apply(change)
-        if self._changes is not None:
-            self._changes.announce_user(change)
-
-    def _apply(self, change: UserChange) -> None:
-        """Apply a change of a user, made here or on another node."""
-        if change.disabled:
-            self.hub.end_user(change.user_id)
-            return
-        permissions, role = change.permissions, Role(change.role)
-
-        def revise(principal: Principal) -> Principal:
-            if principal.session_id.startswith(LOGIN_PREFIX):
-                # What the key's own list allows is in the database; until the review has read it, a key only loses.
-                return replace(
-                    principal,
-                    role=min(principal.role, role),
-                    permissions=principal.permissions & permissions,
-                )
-            return replace(principal, username=change.username, role=role, permissions=permissions)
-
-        self.hub.revise_user(change.user_id, revise)
