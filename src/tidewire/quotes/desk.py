@@ -22,8 +22,9 @@ from tidewire.quotes.editing import STATUS, SYSTEM, Act, Author, Edit
 from tidewire.quotes.model import FIELDS, Premium, Status
 from tidewire.quotes.rules import PREFIX
 from tidewire.quotes.wire import update_of
+from tidewire.store.quote_group import Decide
 from tidewire.store.quote_records import Change, Decision, Outcome, Quote
-from tidewire.store.quotes import Also, Decide, Quotes
+from tidewire.store.quotes import Also, Quotes
 from tidewire.store.records import JsonValue
 
 _log = structlog.get_logger(__name__)

@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from tidewire.core.errors import StoreError
 from tidewire.store.bulkhead import REQUESTS, Bulkhead
 from tidewire.store.engine import WRITES, create_engine, driver_connection, ensure_file, is_sqlite, parse_url
-from tidewire.store.failure import FOREIGN, collided, late, read_only, translate, unknown_outcome
+from tidewire.store.failure import FOREIGN, collided, late, overloaded, read_only, translate, unknown_outcome
 from tidewire.store.health import Health
 
 T = TypeVar("T")
@@ -216,7 +216,7 @@ class Database:
                 await self._writing.acquire()
         except TimeoutError as exc:
             self._counts["overloaded"] += 1
-            raise translate(exc) from exc
+            raise overloaded() from exc
         try:
             yield
         finally:

@@ -82,6 +82,16 @@ def late(error: BaseException) -> StoreError:
     )
 
 
+def overloaded() -> StoreError:
+    """Return the StoreError for a write whose turn did not come in time, because too many others were before it."""
+    return StoreError(
+        "Too many changes wait for the database.",
+        required_action="Try again in a moment.",
+        will_not=_WILL_NOT,
+        code="storage_overloaded",
+    )
+
+
 def read_only() -> StoreError:
     """Return the StoreError for a database that answers but takes no writes."""
     code, message, action = _STATES["25006"]

@@ -7,29 +7,21 @@ together. The same operation of the same author is stored once, whoever sends it
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, func, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tidewire.core.errors import Conflict, NotFound, RequestError
 from tidewire.store.database import Database
+from tidewire.store.failure import overloaded
+from tidewire.store.grouped import Grouped
 from tidewire.store.models import Base
-from tidewire.store.quote_records import (
-    Change,
-    Decision,
-    FieldState,
-    Outcome,
-    Quote,
-    QuoteFilter,
-    QuoteIndex,
-    QuotePage,
-)
+from tidewire.store.quote_group import ADDED, UPDATED, Decide, IndexOf, QuoteGroup, Wish
+from tidewire.store.quote_records import Change, Decision, Outcome, Quote, QuoteFilter, QuotePage
+from tidewire.store.quote_rows import change_of, columns_of, quote_of, rows_of
 
-Decide = Callable[[Quote], Decision]
-IndexOf = Callable[[Quote], QuoteIndex]
 # A further step of a transaction that changes a quote; made by other queries.
 Also = Callable[[AsyncSession], Awaitable[None]]
 
@@ -52,11 +44,6 @@ _LOCKED = (
     .with_for_update(of=_QUOTES)
 )
 _DONE = select(_CHANGES).where(_OF_OPERATION).order_by(_CHANGES.c.version)
-_UPDATED = (
-    update(_QUOTES)
-    .where(_QUOTES.c.id == bindparam("quote"))
-    .values({column.name: bindparam(column.name) for column in _QUOTES.c if column.name != "id"})
-)
 _READ = select(_QUOTES).where(_QUOTES.c.id == bindparam("quote"))
 
 
@@ -74,6 +61,12 @@ class Quotes:
     def __init__(self, database: Database, index_of: IndexOf) -> None:
         self._database = database
         self._index_of = index_of
+        group = QuoteGroup(database, index_of)
+        self._together = Grouped(group.write, wait_s=database.bulkhead.wait_s, overloaded=overloaded)
+
+    def statistics(self) -> dict[str, int]:
+        """Return counters since start: transactions of changes made together, those changes, and those made alone."""
+        return self._together.counts
 
     # ---- writing
 
@@ -87,10 +80,10 @@ class Quotes:
 
         async def work(session: AsyncSession) -> None:
             try:
-                await session.execute(insert(_QUOTES).values(id=quote.id, **self._columns(quote)))
+                await session.execute(insert(_QUOTES).values(id=quote.id, **columns_of(quote, self._index_of(quote))))
             except IntegrityError as exc:
                 raise _Stored from exc
-            await session.execute(insert(_CHANGES), _rows(quote.id, decision.changes))
+            await session.execute(ADDED, rows_of(quote.id, decision.changes))
 
         try:
             await self._database.transact(work)
@@ -101,7 +94,7 @@ class Quotes:
     async def change(
         self, quote_id: str, decide: Decide, *, actor_id: int | None, op_id: str | None, also: Also | None = None
     ) -> Outcome:
-        """Store what ``decide`` makes of the quote.
+        """Store what ``decide`` makes of the quote, together with what others want in the same moment.
 
         Args:
             decide: Pure; may be called more than once. What it raises is raised here, and nothing is stored.
@@ -113,7 +106,15 @@ class Quotes:
             NotFound: There is no such quote.
             StoreError: Nothing is stored, unless the code is ``outcome_unknown``: the same ``op_id`` finds that out.
         """
+        if also is None:
+            outcome = await self._together.put(Wish(quote_id, decide, actor_id, op_id))
+            if outcome is not None:
+                return outcome
+        return await self._change_alone(quote_id, decide, actor_id, op_id, also)
 
+    async def _change_alone(
+        self, quote_id: str, decide: Decide, actor_id: int | None, op_id: str | None, also: Also | None
+    ) -> Outcome:
         async def work(session: AsyncSession) -> Outcome | None:
             operation = {"quote": quote_id, "actor": actor_id, "operation": op_id}
             row = (await session.execute(_LOCKED, operation)).one_or_none()
@@ -121,7 +122,7 @@ class Quotes:
                 raise _unknown(quote_id)
             if row.stored:
                 raise _Stored
-            decision = decide(_quote(row))
+            decision = decide(quote_of(row))
             if also is not None:
                 await also(session)
             if decision.changes:
@@ -144,8 +145,8 @@ class Quotes:
     async def _write(self, session: AsyncSession, decision: Decision) -> None:
         quote = decision.quote
         try:
-            await session.execute(_UPDATED, {"quote": quote.id, **self._columns(quote)})
-            await session.execute(insert(_CHANGES), _rows(quote.id, decision.changes))
+            await session.execute(UPDATED, {"quote": quote.id, **columns_of(quote, self._index_of(quote))})
+            await session.execute(ADDED, rows_of(quote.id, decision.changes))
         except IntegrityError as exc:
             raise _Stored from exc
 
@@ -154,25 +155,8 @@ class Quotes:
             return None
         operation = {"quote": quote_id, "actor": actor_id, "operation": op_id}
         async with self._database.read() as session:
-            changes = [_change(row) for row in await session.execute(_DONE, operation)]
+            changes = [change_of(row) for row in await session.execute(_DONE, operation)]
         return Outcome(await self.get(quote_id), changes, repeated=True) if changes else None
-
-    def _columns(self, quote: Quote) -> dict[str, Any]:
-        index = self._index_of(quote)
-        return {
-            "status": quote.status,
-            "version": quote.version,
-            "fields": {name: _plain(state) for name, state in quote.fields.items()},
-            "premium": None if quote.premium is None else dict(quote.premium),
-            "state": index.state,
-            "product": index.product,
-            "customer": index.customer,
-            "search": index.search,
-            "created_at": quote.created_at,
-            "created_by": quote.created_by,
-            "updated_at": quote.updated_at,
-            "expires_at": quote.expires_at,
-        }
 
     # ---- reading
 
@@ -182,13 +166,13 @@ class Quotes:
             row = (await session.execute(_READ, {"quote": quote_id})).one_or_none()
         if row is None:
             raise _unknown(quote_id)
-        return _quote(row)
+        return quote_of(row)
 
     async def changes(self, quote_id: str, *, after: int = 0) -> list[Change]:
         """Return every change above version ``after``, in order. Raises StoreError."""
         query = select(_CHANGES).where(_CHANGES.c.quote_id == quote_id, _CHANGES.c.version > after)
         async with self._database.read() as session:
-            return [_change(row) for row in await session.execute(query.order_by(_CHANGES.c.version))]
+            return [change_of(row) for row in await session.execute(query.order_by(_CHANGES.c.version))]
 
     async def history(self, quote_id: str, *, limit: int, before: int | None = None) -> list[Change]:
         """Return the newest changes below version ``before``, newest first. Raises StoreError."""
@@ -197,7 +181,7 @@ class Quotes:
             query = query.where(_CHANGES.c.version < before)
         async with self._database.read() as session:
             rows = await session.execute(query.order_by(_CHANGES.c.version.desc()).limit(limit))
-            return [_change(row) for row in rows]
+            return [change_of(row) for row in rows]
 
     async def one_change(self, quote_id: str, version: int) -> Change:
         """Return the change that made a version. Raises NotFound, StoreError."""
@@ -210,7 +194,7 @@ class Quotes:
                 required_action="Take a version from its list of changes.",
                 will_not="Tidewire will not guess which change was meant.",
             )
-        return _change(row)
+        return change_of(row)
 
     async def page(self, wanted: QuoteFilter, *, limit: int, after: tuple[float, str] | None = None) -> QuotePage:
         """Return a part of the list, newest change first. Raises StoreError.
@@ -225,7 +209,7 @@ class Quotes:
             query = query.where(or_(_QUOTES.c.updated_at < at, older))
         query = query.order_by(_QUOTES.c.updated_at.desc(), _QUOTES.c.id.desc()).limit(limit + 1)
         async with self._database.read() as session:
-            found = [_quote(row) for row in await session.execute(query)]
+            found = [quote_of(row) for row in await session.execute(query)]
         shown = found[:limit]
         return QuotePage(shown, (shown[-1].updated_at, shown[-1].id) if len(found) > limit else None)
 
@@ -270,51 +254,6 @@ def _has(word: str) -> ColumnElement[bool]:
 
 def _any_of(column: Any, values: Sequence[str]) -> list[ColumnElement[bool]]:
     return [or_(*(column == value for value in values))] if values else []
-
-
-def _quote(row: Row[Any]) -> Quote:
-    return Quote(
-        id=row.id,
-        status=row.status,
-        version=row.version,
-        fields={name: FieldState(**state) for name, state in row.fields.items()},
-        premium=row.premium,
-        created_at=row.created_at,
-        created_by=row.created_by,
-        updated_at=row.updated_at,
-        expires_at=row.expires_at,
-    )
-
-
-def _change(row: Row[Any]) -> Change:
-    return Change(
-        version=row.version,
-        field=row.field,
-        revision=row.revision,
-        before=row.before,
-        after=row.after,
-        at=row.at,
-        actor_id=row.actor_id,
-        actor=row.actor,
-        op_id=row.op_id,
-        connection=row.connection,
-        reason=row.reason,
-    )
-
-
-def _plain(state: FieldState) -> dict[str, Any]:
-    # Not dataclasses.asdict, which copies every value of every field with every edit.
-    return {
-        "value": state.value,
-        "revision": state.revision,
-        "version": state.version,
-        "by": state.by,
-        "at": state.at,
-    }
-
-
-def _rows(quote_id: str, changes: Sequence[Change]) -> list[dict[str, Any]]:
-    return [{"quote_id": quote_id, **asdict(change)} for change in changes]
 
 
 def _unknown(quote_id: str) -> NotFound:
