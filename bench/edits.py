@@ -92,7 +92,7 @@ def measure(kind: str, server: Program, load: Program) -> tuple[Figure, ...]:
     cpu = cpu_seconds(server.pid)
     found = load.ask(LOAD_TIMEOUT_S, do="edit", rate=EDITS_PER_S, seconds=SECONDS)
     cpu = (cpu_seconds(server.pid) - cpu) / found["edits"] * 1000
-    print(f"  {kind}: {found}", file=sys.stderr)
+    print(f"  {kind}: {pong} {found}", file=sys.stderr)
     floor = "ping to pong over the same sockets"
     refused = sum(found["refused"].values()) + found["unanswered"]
     return (

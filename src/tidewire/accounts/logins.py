@@ -20,8 +20,9 @@ from tidewire.store.database import Database
 from tidewire.store.records import SessionRecord
 from tidewire.store.sessions import Sessions
 
-# SQLite takes 32,766 parameters in one statement, Postgres as many; smaller reads hold a connection for less time.
-CHUNK = 500
+# Turning rows into records takes 50 us each, and nobody else is served meanwhile: of 500, everybody waited for 25 ms or
+# more, several times each review.
+CHUNK = 100
 
 
 @dataclass(frozen=True, slots=True)

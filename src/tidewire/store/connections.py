@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from tidewire.store.database import Database
 from tidewire.store.models import User, WebsocketConnection
@@ -57,14 +56,13 @@ class Connections:
             .values(user_id=user, **{name: bindparam(name) for name in _CHANGING})
         )
 
-        async def work(session: AsyncSession) -> None:
-            connection = await session.connection()
+        def work(connection: Connection) -> None:
             if opened:
-                await connection.execute(adding, [_row(each) for each in opened])
+                connection.execute(adding, [_row(each) for each in opened])
             if changed:
-                await connection.execute(changing, [_change(each) for each in changed])
+                connection.execute(changing, [_change(each) for each in changed])
 
-        await self._database.transact(work)
+        await self._database.write_at_once(work)
 
     async def end_orphans(self, node: str) -> int:
         """Note the end of rows that a node left open when it died, at their last sign of life; return how many."""

@@ -15,7 +15,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy import URL, Connection, Engine, event, make_url
+from sqlalchemy import create_engine as create_sync_engine
 from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -95,7 +96,7 @@ def create_engine(url: URL, bulkhead: Bulkhead | None) -> AsyncEngine:
     }
     if is_sqlite(url):
         engine = create_async_engine(url, connect_args={"timeout": min(limits.deadline_s, SQLITE_BUSY_S)}, **options)
-        _prepare_sqlite(engine)
+        _prepare_sqlite(engine.sync_engine)
         return engine
     settings = {
         "application_name": f"tidewire {limits.name}",
@@ -108,6 +109,21 @@ def create_engine(url: URL, bulkhead: Bulkhead | None) -> AsyncEngine:
         url, connect_args={"timeout": limits.connect_s, "server_settings": settings}, **options
     )
     event.listen(engine.sync_engine, "checkout", _refuse_closed)
+    return engine
+
+
+def create_thread_engine(url: URL, bulkhead: Bulkhead) -> Engine:
+    """Return an engine for a thread that writes whole transactions to a SQLite file; it has not connected yet."""
+    timeout_s = min(bulkhead.deadline_s, SQLITE_BUSY_S)
+    engine = create_sync_engine(
+        url.set(drivername="sqlite"),
+        connect_args={"timeout": timeout_s, "check_same_thread": False},
+        pool_size=1,
+        max_overflow=0,
+        hide_parameters=True,
+        execution_options={WRITES: True},
+    )
+    _prepare_sqlite(engine)
     return engine
 
 
@@ -145,8 +161,8 @@ def ensure_file(url: URL) -> None:
         Path(name).unlink()
 
 
-def _prepare_sqlite(engine: AsyncEngine) -> None:
-    @event.listens_for(engine.sync_engine, "connect")
+def _prepare_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
     def on_connect(connection: Any, _record: Any) -> None:
         # The driver's own implicit BEGIN is off; on_begin decides which BEGIN it is.
         connection.isolation_level = None
@@ -156,7 +172,7 @@ def _prepare_sqlite(engine: AsyncEngine) -> None:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
-    @event.listens_for(engine.sync_engine, "begin")
+    @event.listens_for(engine, "begin")
     def on_begin(connection: Connection) -> None:
         writes = connection.get_execution_options().get(WRITES, False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -12,9 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import bindparam, insert, select, tuple_, update
+from sqlalchemy import Connection, bindparam, insert, select, tuple_, update
 from sqlalchemy.exc import DataError, IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from tidewire.core.errors import RequestError
 from tidewire.store.database import Database
@@ -51,7 +50,7 @@ class Wish:
     """One change that somebody wants made.
 
     Attributes:
-        decide: Pure; may be called more than once.
+        decide: Pure; may be called more than once, and in another thread.
         op_id: Names the operation of this actor.
     """
 
@@ -80,11 +79,11 @@ class QuoteGroup:
             Alone: Nothing is stored; one of them broke a rule of the database.
             StoreError: Nothing is stored, unless the code is ``outcome_unknown``.
         """
-        return await self._database.transact(lambda session: self._work(session, wishes))
+        return await self._database.write_at_once(lambda connection: self._work(connection, wishes))
 
-    async def _work(self, session: AsyncSession, wishes: Sequence[Wish]) -> list[Outcome | RequestError | None]:
-        quotes = {row.id: quote_of(row) for row in await session.execute(_LOCKED, {"quotes": _ids(wishes)})}
-        stored = await self._stored(session, wishes)
+    def _work(self, connection: Connection, wishes: Sequence[Wish]) -> list[Outcome | RequestError | None]:
+        quotes = {row.id: quote_of(row) for row in connection.execute(_LOCKED, {"quotes": _ids(wishes)})}
+        stored = self._stored(connection, wishes)
         changed: dict[str, Quote] = {}
         changes: list[dict[str, Any]] = []
         results = []
@@ -98,17 +97,17 @@ class QuoteGroup:
         if changed:
             updates = [{"quote": quote.id, **columns_of(quote, self._index_of(quote))} for quote in changed.values()]
             try:
-                await session.execute(UPDATED, updates)
-                await session.execute(ADDED, changes)
+                connection.execute(UPDATED, updates)
+                connection.execute(ADDED, changes)
             except (IntegrityError, DataError) as exc:
                 raise Alone from exc
         return results
 
-    async def _stored(self, session: AsyncSession, wishes: Sequence[Wish]) -> set[tuple[str, int | None, str | None]]:
+    def _stored(self, connection: Connection, wishes: Sequence[Wish]) -> set[tuple[str, int | None, str | None]]:
         named = [wish.operation for wish in wishes if wish.actor_id is not None and wish.op_id is not None]
         if not named:
             return set()
-        return {(row[0], row[1], row[2]) for row in await session.execute(_STORED, {"operations": _padded(named)})}
+        return {(row[0], row[1], row[2]) for row in connection.execute(_STORED, {"operations": _padded(named)})}
 
 
 def _decided(
