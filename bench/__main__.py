@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from bench import admin_cost, bus, hub, ingest, nodes, page_load, postgres, publish_to_page, rating, status_api
+from bench import admin_cost, bus, edits, hub, ingest, nodes, page_load, postgres, publish_to_page, rating, status_api
 from bench.measure import Figure, Result, among_others, machine, wait_for_quiet
 
 BENCHMARKS: dict[str, Callable[[], Result]] = {
@@ -28,6 +28,7 @@ BENCHMARKS: dict[str, Callable[[], Result]] = {
     "hub": hub.run,
     "nodes": nodes.run,
     "rating": rating.run,
+    "edits": edits.run,
 }
 
 

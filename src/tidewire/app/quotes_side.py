@@ -88,6 +88,7 @@ class QuotesSide:
         return {
             **self.desk.statistics(),
             **self.conversation.statistics(),
+            **{f"edit_{name}": value for name, value in self.desk.quotes.statistics().items()},
             **{f"focus_{name}": value for name, value in self.attention.statistics().items()},
             "expired": self.expiry.expired,
             "expiry_failed": self.expiry.failed,

@@ -68,6 +68,9 @@ class Calculator:
         self._node = node
         self._deadline_s = deadline_s
         self._tasks: set[asyncio.Task[None]] = set()
+        # Calculations of this node that a newer one, begun here, has superseded while they run.
+        self._superseded: set[str] = set()
+        self._running: set[str] = set()
         self._beginning = 0
         self.counts = dict.fromkeys(("begun", "refused", "broken"), 0)
 
@@ -108,9 +111,12 @@ class Calculator:
         )
         record, superseded = await self._calculations.begin(quote_id, new)
         self.counts["begun"] += 1
+        if superseded is not None and superseded.calculation_id in self._running:
+            self._superseded.add(superseded.calculation_id)
+        self._running.add(record.calculation_id)
         task = background(self.run(record, author, superseded), f"calculation:{record.calculation_id}")
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(lambda ended: self._ended(ended, record.calculation_id))
         return record
 
     async def latest(self, quote_id: str) -> CalculationRecord:
@@ -132,9 +138,11 @@ class Calculator:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Task[None], calculation_id: str) -> None:
         # Its death, if it died, is told by ``background``.
         self._tasks.discard(task)
+        self._running.discard(calculation_id)
+        self._superseded.discard(calculation_id)
 
     # ---- one calculation
 
@@ -160,6 +168,10 @@ class Calculator:
 
     async def _calculate(self, record: CalculationRecord, author: Author) -> None:
         premium = await self.premium(record)
+        if record.calculation_id in self._superseded:
+            # The newer one tells it. The database would refuse the premium too, by two more transactions that other
+            # writers would wait for.
+            return
         await self._store(record, premium, author)
         await self._ending.tell(replace(record, state=CalculationState.DONE))
 

@@ -46,6 +46,10 @@ class Grouped(Generic[_T, _R]):
             it is refused, or None if it is to be done alone. Raises StoreError, which is then everybody's, or Alone.
         wait_s: Who has waited longer for a turn is refused.
         overloaded: Makes that refusal.
+
+    Attributes:
+        counts: Since start: ``groups`` written, items ``grouped`` in them, items that were to be done ``alone``, and
+            those that waited too long (``overloaded``).
     """
 
     def __init__(

@@ -65,7 +65,7 @@ class Quotes:
         self._together = Grouped(group.write, wait_s=database.bulkhead.wait_s, overloaded=overloaded)
 
     def statistics(self) -> dict[str, int]:
-        """Return counters since start: transactions of changes made together, those changes, and those made alone."""
+        """Return counters since start: as ``Grouped.counts``."""
         return self._together.counts
 
     # ---- writing
