@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tidewire.core.errors import Conflict, NotFound
@@ -43,13 +43,13 @@ class Calculations:
             StoreError: Nothing has begun, unless the code is ``outcome_unknown``.
         """
 
-        async def work(session: AsyncSession) -> tuple[CalculationRecord, CalculationRecord | None]:
+        def work(connection: Connection) -> tuple[CalculationRecord, CalculationRecord | None]:
             # The quote's row is locked first, so that of two first calculations one finds the other's row.
             locked = select(_QUOTES.c.version).where(_QUOTES.c.id == quote_id).with_for_update()
-            version = await session.scalar(locked)
+            version = connection.scalar(locked)
             if version is None:
                 raise _unknown(quote_id)
-            found = (await session.execute(select(_TABLE).where(_TABLE.c.quote_id == quote_id))).one_or_none()
+            found = connection.execute(select(_TABLE).where(_TABLE.c.quote_id == quote_id)).one_or_none()
             before = None if found is None else _record(found)
             serial = 1 if before is None else before.serial + 1
             record = CalculationRecord(
@@ -65,13 +65,13 @@ class Calculations:
                 deadline_at=new.deadline_at,
             )
             if before is None:
-                await session.execute(insert(_TABLE).values(asdict(record)))
+                connection.execute(insert(_TABLE).values(asdict(record)))
             else:
-                await session.execute(update(_TABLE).where(_TABLE.c.quote_id == quote_id).values(asdict(record)))
+                connection.execute(update(_TABLE).where(_TABLE.c.quote_id == quote_id).values(asdict(record)))
             running = before is not None and before.state == CalculationState.RUNNING
             return record, before if running else None
 
-        return await self._database.transact(work)
+        return await self._database.write_at_once(work)
 
     async def end(
         self,
@@ -125,7 +125,7 @@ class Calculations:
 
     async def _update(self, which: ColumnElement[bool], values: Mapping[str, Any]) -> bool:
         statement = update(_TABLE).where(which).values(values)
-        return affected(await self._database.transact(lambda session: session.execute(statement))) > 0
+        return await self._database.write_at_once(lambda connection: affected(connection.execute(statement))) > 0
 
 
 def _running(record: CalculationRecord) -> ColumnElement[bool]:
