@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+from structlog.testing import capture_logs
 
 from tidewire.core.errors import Conflict, RequestError, StoreError
 from tidewire.store.failure import overloaded
@@ -86,11 +87,13 @@ async def test_a_database_that_fails_fails_those_of_that_transaction_alone() -> 
 
 @pytest.mark.parametrize("fault", [Alone(), ValueError("a bug")])
 async def test_what_breaks_a_transaction_sends_each_of_it_alone(fault: Exception) -> None:
-    """Nobody is refused for another one's fault, and the next transaction lives."""
+    """Nobody is refused for another one's fault, the next transaction lives, and a bug is logged."""
     disk = Disk()
     writer = grouped(disk)
     disk.fault = fault
-    assert await asyncio.gather(writer.put(1), writer.put(2)) == [None, None]
+    with capture_logs() as logs:
+        assert await asyncio.gather(writer.put(1), writer.put(2)) == [None, None]
+    assert [entry["event"] for entry in logs] == ["grouped_write_broke"] * isinstance(fault, ValueError)
     assert await writer.put(3) == "item 3"
 
 

@@ -57,8 +57,9 @@ async def test_edits_of_one_moment_share_transactions_and_lose_nothing(quotes: Q
     outcomes = await asyncio.gather(
         *(change(quotes, number, setting(field, field, field), field) for number, field in wanted)
     )
-    groups = quotes.statistics()["groups"] - before["groups"]
-    assert groups < len(wanted) / 8
+    more = {name: count - before[name] for name, count in quotes.statistics().items()}
+    assert (more["grouped"], more["alone"]) == (len(wanted), 0)
+    assert 0 < more["groups"] < len(wanted) / 8
     assert [len(outcome.changes) for outcome in outcomes] == [1] * len(wanted)
     for number in numbers:
         stored, changes = await quotes.get(number), await quotes.changes(number)
