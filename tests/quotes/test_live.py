@@ -39,3 +39,14 @@ async def test_the_author_gets_the_update_too(site: Served) -> None:
         await open_quote(bob, quote_id)
         bob.say("field_edit", quote_id=quote_id, field="notes", value="x", base_revision=0, op_id="b-1")
         assert (await bob.expect("field_update"))["op_id"] == "b-1"
+
+
+async def test_many_conflicts_in_a_row_are_no_reason_to_part(site: Served) -> None:
+    """Who comes back with thirty edits that others were quicker with is told of each conflict, and stays connected."""
+    quote_id = await make_quote(site)
+    async with site.raw("bob") as bob:
+        await open_quote(bob, quote_id)
+        for number in range(30):
+            reply = await edit(bob, quote_id, "customer_name", f"late {number}", 0, f"b-{number}")
+            assert reply["error"]["code"] == "conflict"
+        assert (await edit(bob, quote_id, "notes", "still here", 0, "b-last"))["ok"]

@@ -12,7 +12,7 @@ import structlog
 
 from tidewire.accounts.credential import Credential
 from tidewire.core import protocol
-from tidewire.core.errors import RateLimited, TidewireError, Unauthenticated
+from tidewire.core.errors import Conflict, RateLimited, TidewireError, Unauthenticated
 from tidewire.hub.command import Commands, Request, answer
 from tidewire.hub.door import Door
 from tidewire.hub.session import Session
@@ -120,6 +120,10 @@ class Reception:
 
     def _fail(self, session: Session, request: Request, error: TidewireError) -> None:
         self._answer(session, request, error)
+        if isinstance(error, Conflict):
+            # Somebody else was quicker. Who comes back with a dozen edits made offline is refused a dozen times, and is
+            # neither confused nor a flood: the limit of messages holds anyway.
+            return
         if session.errors.fail(self._clock.monotonic()):
             self._board.close(session, 4509)
 
