@@ -120,7 +120,8 @@ class Reception:
 
     def _fail(self, session: Session, request: Request, error: TidewireError) -> None:
         self._answer(session, request, error)
-        if session.errors.fail(self._clock.monotonic()):
+        # What is temporary is not the client's fault: who asks again until the broker is back must not be sent away.
+        if not error.temporary and session.errors.fail(self._clock.monotonic()):
             self._board.close(session, 4509)
 
     def _break(self, session: Session, request: Request) -> None:
