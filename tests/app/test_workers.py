@@ -22,6 +22,7 @@ from structlog.testing import capture_logs
 from tests.support.command import Service, children_of, environment, is_running, run_command, wait_until_gone
 from tests.support.served import settings
 from tests.support.valkey import ValkeyProcess, valkey
+from tests.support.waiting import until
 from tidewire.app.ports import SharedPort
 from tidewire.app.supervisor import Supervisor
 from tidewire.core.clock import SystemClock
@@ -153,6 +154,27 @@ async def test_a_killed_worker_comes_back_and_all_are_drained_at_the_end(crew: C
     assert await stopping == 0
     assert not any(is_running(pid) for pid in crew.children)
     assert not [line for line in crew.service.log() if line["event"] == "worker_killed"]
+
+
+async def test_a_living_worker_accepts_for_one_that_is_away(crew: Crew) -> None:
+    """Who comes while a killed worker's successor starts is let in at once; then the new one gets its share again."""
+    before = children_of(crew.service.pid)
+    os.kill(await asyncio.to_thread(crew.ready_again, "node-1", 1), signal.SIGKILL)
+    await until(lambda: len(set(children_of(crew.service.pid)) - set(before)) == 1, CEILING_S)
+    (successor,) = set(children_of(crew.service.pid)) - set(before)
+    os.kill(successor, signal.SIGSTOP)
+    covered = await asyncio.to_thread(crew.service.logged, "worker_covered")
+    assert (covered["worker"], covered["by_pid"]) == ("node-1", crew.said["workers"][1]["pid"])
+    # Half of these are dealt to the place without a process. None waits for it.
+    async with asyncio.timeout(CEILING_S):
+        await crew.open(SOCKETS)
+    assert crew.metric("tidewire_hub_connections", 1) == {"": float(SOCKETS)}
+    os.kill(successor, signal.SIGCONT)
+    assert await asyncio.to_thread(crew.ready_again, "node-1", 2) == successor
+    await crew.open(SOCKETS)
+    share = int(crew.metric("tidewire_hub_connections", 1)[""]) - SOCKETS
+    # The one that covered may have one or two more before it hears that it is to let go.
+    assert 6 <= share <= SOCKETS - 6
 
 
 async def test_a_rolling_restart_refuses_nobody_and_a_second_signal_ends_at_once(crew: Crew) -> None:

@@ -141,6 +141,23 @@ async def test_a_message_sent_during_the_break_is_the_gap(
     assert told[0]["will_not"]
 
 
+async def test_many_channels_with_the_same_gap_are_one_line(
+    valkey: ValkeyProcess, make_bus: MakeBus, channel: str
+) -> None:
+    """A node that listens to thousands of rooms does not fill its log; each gap is counted and told all the same."""
+    bus = make_bus(valkey.url)
+    notices = Notices(bus)
+    channels = [f"{channel}-{number}" for number in range(20)]
+    for one in channels:
+        await _listening(bus, one)
+    for rounds in (1, 2):
+        with capture_logs() as logs:
+            await BareClient(valkey.port).command("CLIENT", "KILL", "TYPE", "pubsub")
+            await notices.wait(lambda told, so_many=rounds: sorted(told.gaps) == sorted(channels * so_many))
+        (line,) = [entry for entry in logs if entry["event"] == "bus_gap"]
+        assert (line["channel"] in channels, line["channels"]) == (True, 20)
+
+
 async def test_what_was_confirmed_is_never_called_lost(valkey: ValkeyProcess, make_bus: MakeBus, channel: str) -> None:
     """After a kill under load, lost + unconfirmed + confirmed is what was published, and nothing confirmed is missing.
 

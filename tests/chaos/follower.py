@@ -83,6 +83,7 @@ class Follower:
         self._failures = 0
         self._lost_at: float | None = None
         self._asked_at: float | None = None
+        self._again: asyncio.TimerHandle | None = None
         self._changed = asyncio.Event()
         self._hopping = False
         self.rested = asyncio.Event()
@@ -193,7 +194,10 @@ class Follower:
         self._seen.refused[error["code"]] += 1
         if not error["temporary"]:
             self._seen.wrong.append(str(error))
-        asyncio.get_running_loop().call_later(AGAIN_S, self._enter, wire)
+        if self._again is not None:
+            # Gaps make it ask once more each; it must not ask for each of them for ever.
+            self._again.cancel()
+        self._again = asyncio.get_running_loop().call_later(AGAIN_S, self._enter, wire)
 
     def _hear(self, wire: Wire, kind: str, said: Said) -> None:
         if kind == "subscribed":

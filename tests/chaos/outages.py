@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import re
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,10 +20,13 @@ from tests.chaos.plant import Node, Plant
 from tests.chaos.storm import Storm
 from tests.chaos.wire import Message as Said
 from tests.chaos.wire import Wire, open_wire
+from tests.chaos.witness import watching
 from tests.support.postgres import stopped_processes
 
 CEILING_S = 60.0
 PAUSE_S = 0.05
+# Rooms whose messages another process times.
+WITNESSED = 10
 # The answer to a stranger, once the database has been asked.
 KNOWN = "unauthorized"
 
@@ -234,36 +238,60 @@ class Exodus:
 
     Attributes:
         resumed_s: For each of its clients, seconds from the SIGKILL until it was in its room again.
-        delays: Seconds from a publish until a client of the other node had it, in that time.
-        transactions: In Postgres in that time.
+        delays: Seconds from a publish until a client of the other node had it, in that time, seen by another process.
+        crowded: The same, seen by the process that plays all the clients, and is busy with those who come back.
+        looked_up, recorded: Transactions in Postgres in that time, to find out who the clients are, and others.
     """
 
     resumed_s: list[float] = field(default_factory=list)
     delays: list[float] = field(default_factory=list)
-    transactions: int = 0
+    crowded: list[float] = field(default_factory=list)
+    looked_up: int = 0
+    recorded: int = 0
 
 
 async def exodus(storm: Storm, found: Exodus) -> None:
     """Kill the first node, and wait until all are back, on the other one."""
-    loop, ledger, victim = asyncio.get_running_loop(), storm.ledger, storm.plant.nodes[0]
-    ledger.timed = True
-    before = await _transactions(storm.plant)
+    ledger, (victim, survivor) = storm.ledger, storm.plant.nodes
+    assert survivor.port is not None
+    headers = storm.plant.people.headers_of(survivor.port, storm.scale.users - 1)
+    async with watching(survivor.port, headers, storm.rooms[:WITNESSED]) as witness:
+        # What is published while it comes was not sent for it.
+        ledger.timed = True
+        await _exodus(storm, found, victim, survivor)
+        came = await witness.tell()
+    found.delays += [at - ledger.sent[name] for name, times in came.items() if name in ledger.sent for at in times]
+
+
+async def _exodus(storm: Storm, found: Exodus, victim: Node, survivor: Node) -> None:
+    loop, ledger = asyncio.get_running_loop(), storm.ledger
+    total, asked = await _transactions(storm.plant), await _look_ups(survivor)
     killed_at = loop.time()
     # Those who are not moved; what is replayed to the others is as late as they are.
     steady = {follower for follower in storm.followers if follower.port != victim.port}
-    storm.seen.heard = lambda who, name: _note(found.delays, ledger.sent, name, loop.time()) if who in steady else None
+    storm.seen.heard = lambda who, name: _note(found.crowded, ledger.sent, name, loop.time()) if who in steady else None
     storm.seen.resumes.clear()
     await victim.kill()
     await asyncio.sleep(0.5)
     await storm.all_inside()
     found.resumed_s += [lost + took - killed_at for lost, took in storm.seen.resumes]
     storm.seen.heard = None
-    found.transactions = await _transactions(storm.plant) - before
+    found.looked_up = await _look_ups(survivor) - asked
+    found.recorded = await _transactions(storm.plant) - total - found.looked_up
 
 
 def _note(delays: list[float], sent: Mapping[str, float], name: str, now: float) -> None:
     if name in sent:
         delays.append(now - sent[name])
+
+
+async def _look_ups(node: Node) -> int:
+    """Return how often the node has taken a connection to the database to answer a client."""
+    async with httpx2.AsyncClient(timeout=CEILING_S, trust_env=False) as client:
+        text = (await client.get(f"http://127.0.0.1:{node.port}/metrics")).text
+    found = re.search(r"^tidewire_database_pool_requests_taken_total (\S+)$", text, re.MULTILINE)
+    assert found is not None
+    return int(float(found[1]))
 
 
 async def _transactions(plant: Plant) -> int:

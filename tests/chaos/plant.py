@@ -183,28 +183,37 @@ class Plant:
 
 @contextlib.asynccontextmanager
 async def plant(
-    folder: Path, *, nodes: int = 2, crew: bool = False, users: int = 60, valkey: Mapping[str, str] = DURABLE
+    folder: Path,
+    *,
+    nodes: int = 2,
+    crew: bool = False,
+    users: int = 60,
+    valkey: Mapping[str, str] = DURABLE,
+    proxied: bool = True,
 ) -> AsyncIterator[Plant]:
     """Run it all until the block ends; no process is left.
 
     Args:
         crew: One supervisor with two workers and a feed instead of nodes.
         valkey: Options of Valkey.
+        proxied: Whether a fault proxy is between each node and Valkey. It runs in this process: where thousands of
+            clients do too, a node would wait for them.
     """
     # SIGKILLed nodes leave their connections to Postgres until it notices.
     with ValkeyProcess(**valkey) as server, postgres_process("max_connections=300") as postgres:
         async with contextlib.AsyncExitStack() as stack:
             count = 1 if crew else nodes
-            proxies = [await stack.enter_async_context(FaultProxy(server.port)) for _ in range(count)]
+            proxies = [await stack.enter_async_context(FaultProxy(server.port)) for _ in range(count * proxied)]
+            ports = [proxy.port for proxy in proxies] or [server.port] * count
             url = await create_database(postgres.url)
             people = await settle(url, users, "admin")
             database = url.replace("postgresql://", "postgresql+asyncpg://", 1)
             made: list[Node] = []
-            for number, proxy in enumerate(proxies, 1):
+            for number, port in enumerate(ports, 1):
                 values = settings(
                     folder,
                     TIDEWIRE_DATABASE_URL=database,
-                    TIDEWIRE_REDIS_URL=f"redis://127.0.0.1:{proxy.port}/0",
+                    TIDEWIRE_REDIS_URL=f"redis://127.0.0.1:{port}/0",
                     TIDEWIRE_ALLOW_ANONYMOUS="true",
                 )
                 made.append(Crew("crew", folder, values) if crew else Node(f"node-{number}", folder, values))

@@ -45,7 +45,7 @@ class Scale:
 
     @property
     def users(self) -> int:
-        """So many users are needed: nobody has more sockets than a node allows."""
+        """So many users are needed: nobody has more sockets than a node allows, one for a witness included."""
         return SPEAKERS + -(-self.clients // (SOCKETS_EACH // 2))
 
 

@@ -69,7 +69,7 @@ async def until(node: Node, holds: Callable[[], bool]) -> None:
     told = asyncio.Event()
     watch = node.log.on_state(told.set)
     try:
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(80):
             while not holds():
                 told.clear()
                 await told.wait()

@@ -1,7 +1,8 @@
 """One child process and the line it talks on: it says when it is ready, and then every second that it lives.
 
-The line is a socket pair; its end, seen by the child, means that the parent is gone. It must not know what the child
-does or whether it is to be started again.
+The parent says where the child is to accept connections for another one, and hands over the socket. The line is a
+socket pair; its end, seen by the child, means that the parent is gone. It must not know what the child does or whether
+it is to be started again. Source: unix(7), ``SCM_RIGHTS``.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import contextlib
 import signal
 import socket
 import sys
+from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import structlog
@@ -25,6 +27,8 @@ log = structlog.get_logger(__name__)
 # A child says something every second; one line is well below a kilobyte.
 BEAT_EVERY_S = 1.0
 MAX_LINE_BYTES = 16_384
+# One comes with a word; several words may be read at once.
+MAX_SOCKETS = 16
 
 
 class ChildWord(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +43,18 @@ class ChildWord(msgspec.Struct, frozen=True, kw_only=True):
     facts: dict[str, Any] = {}
 
 
+class ParentWord(msgspec.Struct, frozen=True, kw_only=True):
+    """What the parent says.
+
+    Attributes:
+        kind: ``cover``: accept on the socket that comes with this word too; ``uncover``: no more.
+        place: Number of the worker whose socket that is.
+    """
+
+    kind: Literal["cover", "uncover"]
+    place: int
+
+
 class Child:
     """A running process. Make it with ``spawn``.
 
@@ -50,6 +66,7 @@ class Child:
         self.facts: dict[str, Any] = {}
         self._process = process
         self._heard = heard
+        self._line = line
         self._ready = asyncio.Event()
         self._reading = background(self._read(line), f"child-{process.pid}")
 
@@ -119,6 +136,21 @@ class Child:
             with contextlib.suppress(ProcessLookupError):
                 self._process.send_signal(signum)
 
+    def cover(self, place: int, listener: socket.socket) -> None:
+        """Let it accept on another worker's socket too."""
+        self._tell(ParentWord(kind="cover", place=place), listener.fileno())
+
+    def uncover(self, place: int) -> None:
+        """Let it leave another worker's socket alone again."""
+        self._tell(ParentWord(kind="uncover", place=place))
+
+    def _tell(self, word: ParentWord, *fds: int) -> None:
+        try:
+            socket.send_fds(self._line, [msgspec.json.encode(word) + b"\n"], fds)
+        except OSError as exc:
+            # One that is dead or frozen; both are noticed, told and mended elsewhere.
+            log.debug("child_not_told", pid=self.pid, word=word.kind, error=str(exc))
+
     async def _read(self, line: socket.socket) -> None:
         reader, writer = await asyncio.open_connection(sock=line, limit=MAX_LINE_BYTES)
         decoder = msgspec.json.Decoder(ChildWord)
@@ -143,33 +175,60 @@ class ParentLine:
     Args:
         fd: The inherited descriptor.
         parent_gone: Called when the parent has ended; not when we end.
+        told: Called with each word of the parent, and the socket that came with it.
     """
 
-    def __init__(self, fd: int, parent_gone: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        fd: int,
+        parent_gone: Callable[[], None],
+        told: Callable[[ParentWord, socket.socket | None], None],
+    ) -> None:
         self._socket = socket.socket(fileno=fd)
+        self._socket.setblocking(False)
         self._parent_gone = parent_gone
-        self._tasks: list[asyncio.Task[None]] = []
+        self._told = told
+        self._decoder = msgspec.json.Decoder(ParentWord)
+        self._begun = b""
+        self._sockets: deque[socket.socket] = deque()
+        self._beating: asyncio.Task[None] | None = None
 
-    async def ready(self, facts: dict[str, Any]) -> None:
-        """Say that this process serves, and from now on every second that it lives."""
-        reader, writer = await asyncio.open_connection(sock=self._socket)
-        writer.write(msgspec.json.encode(ChildWord(kind="ready", facts=facts)) + b"\n")
-        self._tasks = [background(self._beat(writer), "beat"), background(self._watch(reader), "watch-parent")]
+    def ready(self, facts: dict[str, Any]) -> None:
+        """Say that this process serves, and from now on every second that it lives. Call with a running loop."""
+        self._say(ChildWord(kind="ready", facts=facts))
+        self._beating = background(self._beat(), "beat")
+        asyncio.get_running_loop().add_reader(self._socket, self._hear)
 
     def close(self) -> None:
-        """Say nothing more. Idempotent."""
-        for task in self._tasks:
-            task.cancel()
+        """Say and hear nothing more. Idempotent; call with the loop that ran."""
+        if self._beating is not None:
+            self._beating.cancel()
+            self._beating = None
+            asyncio.get_running_loop().remove_reader(self._socket)
 
-    async def _beat(self, writer: asyncio.StreamWriter) -> None:
-        word = msgspec.json.encode(ChildWord(kind="beat")) + b"\n"
+    async def _beat(self) -> None:
         while True:
             await asyncio.sleep(BEAT_EVERY_S)
-            if writer.is_closing():
-                return
-            writer.write(word)
+            self._say(ChildWord(kind="beat"))
 
-    async def _watch(self, reader: asyncio.StreamReader) -> None:
-        with contextlib.suppress(ConnectionError):
-            await reader.read()
-        self._parent_gone()
+    def _say(self, word: ChildWord) -> None:
+        # A parent that is gone is noticed below; one that does not read for hours misses beats only.
+        with contextlib.suppress(OSError):
+            self._socket.send(msgspec.json.encode(word) + b"\n")
+
+    def _hear(self) -> None:
+        try:
+            data, fds, _, _ = socket.recv_fds(self._socket, MAX_LINE_BYTES, MAX_SOCKETS, socket.MSG_CMSG_CLOEXEC)
+        except BlockingIOError:
+            return
+        except ConnectionError:
+            data, fds = b"", []
+        if not data:
+            asyncio.get_running_loop().remove_reader(self._socket)
+            self._parent_gone()
+            return
+        self._sockets.extend(socket.socket(fileno=fd) for fd in fds)
+        *words, self._begun = (self._begun + data).split(b"\n")
+        for said in words:
+            word = self._decoder.decode(said)
+            self._told(word, self._sockets.popleft() if word.kind == "cover" else None)

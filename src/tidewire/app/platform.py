@@ -5,12 +5,14 @@ It must not know what any of them does; ``cli`` decides which sides a process ha
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from contextlib import AsyncExitStack
 
 import structlog
 
 from tidewire.app.broker import Broker, bus_ready
+from tidewire.app.child import ParentWord
 from tidewire.app.database import Storage, opened_storage
 from tidewire.app.feed_side import FeedSide
 from tidewire.app.lines import plan_lines
@@ -19,6 +21,7 @@ from tidewire.app.web_side import WebSide
 from tidewire.bus.fenced import FencedBus
 from tidewire.bus.lease import LeaseTiming
 from tidewire.bus.redis_lease import RedisLease
+from tidewire.core.background import background
 from tidewire.core.clock import SystemClock
 from tidewire.core.feed_status import FEED_STATUS_CHANNEL
 from tidewire.core.loop_watch import LoopWatch
@@ -68,6 +71,7 @@ class Platform:
         self._links = broker.links(self.bus)
         self.feed: FeedSide | None = None
         self.web: WebSide | None = None
+        self._heeding: set[asyncio.Task[None]] = set()
 
     @property
     def url(self) -> str:
@@ -81,6 +85,16 @@ class Platform:
     def metrics_url(self) -> str | None:
         """Where this process alone answers for health and metrics; None if nowhere."""
         return None if self._probe is None else self._probe.url
+
+    def heed(self, word: ParentWord, listener: socket.socket | None) -> None:
+        """Do what the supervisor says: accept for another worker, or no more."""
+        assert self.web is not None  # noqa: S101 - a feed is never asked
+        server = self.web.server
+        task = background(
+            server.uncover(word.place) if listener is None else server.cover(word.place, listener), "cover"
+        )
+        self._heeding.add(task)
+        task.add_done_callback(self._heeding.discard)
 
     async def start(self) -> None:
         """Start everything; on a failure stop what was started. Raises SettingsError, StoreError or BusError."""

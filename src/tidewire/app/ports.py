@@ -46,6 +46,10 @@ class SharedPort:
             self._sockets[number] = made
         return self._sockets[number]
 
+    def made(self, number: int) -> socket.socket | None:
+        """Return the socket of a worker, None if it has none now."""
+        return self._sockets.get(number)
+
     def close_of(self, number: int) -> None:
         """Take a worker out of the deal: connections that wait for it are reset, later ones go to the others."""
         found = self._sockets.pop(number, None)

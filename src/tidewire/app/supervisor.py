@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 
 from tidewire.app.child import Child
+from tidewire.app.covers import Covers, Place
 from tidewire.app.ports import SharedPort
 from tidewire.app.slot import Slot, SlotState
 from tidewire.core.background import background
@@ -37,16 +38,6 @@ class StartFailed(TidewireError):
     """A child ended before it was ready, when everything was started for the first time."""
 
     code = "start_failed"
-
-
-class Place:
-    """A slot and the process that fills it now."""
-
-    def __init__(self, slot: Slot) -> None:
-        self.slot = slot
-        self.child: Child | None = None
-        self.heard_at = 0.0
-        self.keeper: asyncio.Task[None] | None = None
 
 
 class Supervisor:
@@ -74,11 +65,13 @@ class Supervisor:
         self._port = port
         self._clock = clock
         self._web = [Place(Slot(f"{node}-{n}", "web", n)) for n in range(1, workers + 1)]
+        self._covers = Covers(self._web, port)
         self._feed = [Place(Slot(f"{node}-feed", "feed", 0))] if with_feed else []
         self._stopping = False
         self._roll_wanted = asyncio.Event()
         self._jobs: list[asyncio.Task[None]] = []
         self._forced = 0
+        self._keepers: dict[Place, asyncio.Task[None]] = {}
         # Spreads restarts in time; it guards no secret.
         self._chance = random.Random()  # noqa: S311
 
@@ -95,7 +88,7 @@ class Supervisor:
         for group in (self._web[:1], self._web[1:], self._feed):
             await asyncio.gather(*(self._first(place) for place in group))
         for place in self.places:
-            place.keeper = background(self._keep(place), f"keep-{place.slot.name}")
+            self._keepers[place] = background(self._keep(place), f"keep-{place.slot.name}")
         self._jobs = [
             background(self._watch(), "watch-children"),
             background(self._roll_on_request(), "rolling-restarts"),
@@ -194,6 +187,7 @@ class Supervisor:
             now = self._clock.monotonic()
             place.slot.ready(now)
             place.heard_at = now
+            self._covers.arrange()
             log.info("worker_ready", worker=place.slot.name, pid=child.pid, after_s=round(now - began, 2))
         return is_ready
 
@@ -225,7 +219,8 @@ class Supervisor:
             if place.slot.state is SlotState.STOPPED or self._stopping:
                 return
             self._tell_ended(place, child, delay_s)
-            if place.slot.is_looping:
+            self._covers.arrange()
+            if place.slot.is_looping and not self._covers.covered(place):
                 self._port.close_of(place.slot.number)
             await self._clock.sleep(delay_s)
             try:
@@ -237,12 +232,13 @@ class Supervisor:
 
     async def _end(self, place: Place) -> None:
         child = place.child
-        if place.keeper is not None and (child is None or place.slot.state is not SlotState.DRAINING):
-            place.keeper.cancel()
+        keeper = self._keepers.pop(place, None)
+        if keeper is not None and (child is None or place.slot.state is not SlotState.DRAINING):
+            keeper.cancel()
         if child is not None:
             await self._end_child(place, child)
-        if place.keeper is not None:
-            await asyncio.gather(place.keeper, return_exceptions=True)
+        if keeper is not None:
+            await asyncio.gather(keeper, return_exceptions=True)
 
     async def _end_child(self, place: Place, child: Child) -> None:
         """Wait for a child that has been told to end; after DRAIN_S end it."""
@@ -308,6 +304,7 @@ class Supervisor:
             log.error("rolling_restart_stopped", worker=place.slot.name, cause=new.cause, **_NOT_REPLACED)
             return False
         place.child = new
+        self._covers.arrange()
         if old is not None:
             old.send(signal.SIGTERM)
             await self._end_child(place, old)

@@ -53,6 +53,7 @@ class BrokerListener:
         self._batch: dict[bytes, list[bytes]] = {}
         self._batched = 0
         self._heard_at = 0.0
+        self._gap_logged = False
         self._log = structlog.get_logger(__name__)
 
     def subscribe(self, channel: str, receive: Receive, *, again: bool = False) -> BrokerSubscription:
@@ -73,6 +74,7 @@ class BrokerListener:
     def attach(self) -> None:
         """A fresh connection is about to be used: ask for everything again."""
         self._ledger.connect(self.fanout.channels())
+        self._gap_logged = False
         self._heard_at = self._clock.monotonic()
 
     def detach(self, *, discard: bool = False) -> None:
@@ -187,13 +189,17 @@ class BrokerListener:
     def _gap(self, channel: str) -> None:
         self.gaps += 1
         self._degrade(f"subscribed to {channel} anew: messages sent meanwhile are missing")
-        self._log.warning(
-            "bus_gap",
-            channel=channel,
-            what_happened="The subscription was confirmed anew; messages sent meanwhile were not received.",
-            required_action="None for live data; whoever needs every message must read it again from its source.",
-            will_not="Missed messages are not delivered later.",
-        )
+        if not self._gap_logged:
+            # Thousands of channels of one connection have the same gap; each is counted, and told to who reads it.
+            self._gap_logged = True
+            self._log.warning(
+                "bus_gap",
+                channel=channel,
+                channels=len(self.fanout.channels()),
+                what_happened="Subscriptions were confirmed anew; messages sent meanwhile were not received.",
+                required_action="None for live data; whoever needs every message must read it again from its source.",
+                will_not="Missed messages are not delivered later.",
+            )
         self.gap_watches.tell(channel)
 
     def _refuse(self, reason: str) -> None:

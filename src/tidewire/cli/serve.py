@@ -69,8 +69,7 @@ def worker(
     configure_logging(level=settings.log_level, style=settings.log_format, secrets=settings.secrets)
     listener = None if listen_fd is None else socket.socket(fileno=listen_fd)
     platform = Platform(settings, with_feed=role == "feed", with_web=role == "web", listener=listener, number=number)
-    line = ParentLine(control_fd, _end_like_a_signal)
-    run_service(_work(platform, line))
+    run_service(_work(platform, control_fd))
 
 
 def migrate(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
@@ -107,11 +106,12 @@ async def _serve(platform: Platform, settings: Settings, *, with_web: bool, as_j
         await platform.stop()
 
 
-async def _work(platform: Platform, line: ParentLine) -> None:
+async def _work(platform: Platform, control_fd: int) -> None:
+    line = ParentLine(control_fd, _end_like_a_signal, platform.heed)
     await platform.start()
     settle()
     try:
-        await line.ready({"metrics_url": platform.metrics_url})
+        line.ready({"metrics_url": platform.metrics_url})
         await wait_for_end()
     finally:
         await platform.stop()

@@ -180,12 +180,14 @@ class Lifecycle:
             return float("inf")
         if self.state is _CLOSING:
             return self._began_at + timing.close_s
-        times = [self._next_heartbeat if self.state is _OPEN else self._began_at + timing.authentication_s]
+        due = self._next_heartbeat if self.state is _OPEN else self._began_at + timing.authentication_s
         if self._slow_since is not None:
-            times.append(self._slow_since + timing.stall_s)
+            due = min(due, self._slow_since + timing.stall_s)
         if self._asked_at is not None:
-            times.append(self._asked_at + timing.pong_s)
+            due = min(due, self._asked_at + timing.pong_s)
         if self._expires_at is not None:
             lead = 0.0 if self._warned else timing.warn_expiry_s
-            times.append(now + max(0.0, self._expires_at - lead - wall))
-        return min(times)
+            left = self._expires_at - lead - wall
+            if now + left < due:
+                due = now + max(0.0, left)
+        return due

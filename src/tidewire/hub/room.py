@@ -62,6 +62,21 @@ class Share(Generic[Member]):
     publications: Sequence[Publication]
 
 
+# Every user has a room of their own that remembers nothing: one such history serves them all.
+_NOTHING = History(max_messages=0, max_age_s=0.0, max_bytes=0, max_keys=0)
+
+
+def _history(rules: RoomRules) -> History:
+    if not rules.history_messages and not rules.state_keys:
+        return _NOTHING
+    return History(
+        max_messages=rules.history_messages,
+        max_age_s=rules.history_age_s,
+        max_bytes=rules.history_bytes,
+        max_keys=rules.state_keys,
+    )
+
+
 class Room(Generic[Member]):
     """See the module's text.
 
@@ -93,12 +108,7 @@ class Room(Generic[Member]):
         self.epoch = epoch
         self.offset = 0
         self.guided = False
-        self.history = History(
-            max_messages=rules.history_messages,
-            max_age_s=rules.history_age_s,
-            max_bytes=rules.history_bytes,
-            max_keys=rules.state_keys,
-        )
+        self.history = _history(rules)
         self.published = 0
         self.pending_bytes = 0
         self._pending: list[Publication] = []

@@ -68,6 +68,8 @@ class UserLimit:
     async def admit(self, user_id: int) -> bool:
         """Return whether one more connection is allowed; if so, it counts until ``arrived``. Raises BusError."""
         self._coming[user_id] = self._coming.get(user_id, 0) + 1
+        if self._slots is None and self.count(user_id) <= self._limit:
+            return True
         allowed = False
         try:
             allowed = await self._allowed(user_id)

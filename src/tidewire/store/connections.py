@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, select, update
+from sqlalchemy import Connection, Executable, bindparam, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tidewire.store.database import Database
@@ -29,6 +30,26 @@ _CHANGING = (
 )
 
 
+@functools.cache
+def _statements(kind: str) -> tuple[Executable, Executable]:
+    """Return the insert and the update of many rows, made once: each is a hundred objects in cycles."""
+    # A user who was deleted meanwhile must not cost the whole batch, so the id is looked up as it is written.
+    user = select(User.id).where(User.id == bindparam("user")).scalar_subquery()
+    table = WebsocketConnection.__table__
+    values: dict[str, Any] = {name: bindparam(name) for name in (*_FIXED, *_CHANGING)}
+    # A row that is there already came from a batch whose end nobody saw; it is brought up to date.
+    insert = (sqlite if kind == "sqlite" else postgresql).insert(WebsocketConnection)
+    adding = insert.values(user_id=user, **values).on_conflict_do_update(
+        index_elements=["connection_id"], set_={name: insert.excluded[name] for name in ("user_id", *_CHANGING)}
+    )
+    changing = (
+        update(WebsocketConnection)
+        .where(table.c.connection_id == bindparam("which"))
+        .values(user_id=user, **{name: bindparam(name) for name in _CHANGING})
+    )
+    return adding, changing
+
+
 class Connections:
     """The table ``websocket_connections``."""
 
@@ -41,20 +62,7 @@ class Connections:
         Args:
             changed: Rows that are there already; of them only what changes in a connection's life is written.
         """
-        # A user who was deleted meanwhile must not cost the whole batch, so the id is looked up as it is written.
-        user = select(User.id).where(User.id == bindparam("user")).scalar_subquery()
-        table = WebsocketConnection.__table__
-        values: dict[str, Any] = {name: bindparam(name) for name in (*_FIXED, *_CHANGING)}
-        # A row that is there already came from a batch whose end nobody saw; it is brought up to date.
-        insert = (sqlite if self._database.kind == "sqlite" else postgresql).insert(WebsocketConnection)
-        adding = insert.values(user_id=user, **values).on_conflict_do_update(
-            index_elements=["connection_id"], set_={name: insert.excluded[name] for name in ("user_id", *_CHANGING)}
-        )
-        changing = (
-            update(WebsocketConnection)
-            .where(table.c.connection_id == bindparam("which"))
-            .values(user_id=user, **{name: bindparam(name) for name in _CHANGING})
-        )
+        adding, changing = _statements(self._database.kind)
 
         def work(connection: Connection) -> None:
             if opened:

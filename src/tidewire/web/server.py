@@ -39,6 +39,14 @@ class _QuietServer(uvicorn.Server):
         await super().startup(sockets)
         self.listening.set()
 
+    def new_protocol(self) -> asyncio.Protocol:
+        """Return the protocol of one more connection, as uvicorn's own ``startup`` makes it."""
+        make: Any = self.config.http_protocol_class
+        made: asyncio.Protocol = make(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state, _loop=None
+        )
+        return made
+
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         """Do nothing; the process's owner handles signals."""
@@ -79,6 +87,9 @@ class WebServer:
         self._chosen_by = chosen_by
         self._server: _QuietServer | None = None
         self._task: asyncio.Task[None] | None = None
+        self._leaving = False
+        self._covering = asyncio.Lock()
+        self._covered: dict[int, asyncio.base_events.Server] = {}
         self._options: dict[str, Any] = {
             "proxy_headers": bool(trusted_proxies),
             "forwarded_allow_ips": list(trusted_proxies),
@@ -129,8 +140,30 @@ class WebServer:
         if self._task.done():
             await self._task
 
+    async def cover(self, place: int, listener: socket.socket) -> None:
+        """Accept on another worker's socket too, until ``uncover``; not once we have stopped accepting ourselves."""
+        async with self._covering:
+            server = self._server
+            if server is None or self._leaving or place in self._covered:
+                listener.close()
+                return
+            made = await asyncio.get_running_loop().create_server(
+                server.new_protocol, sock=listener, ssl=server.config.ssl, backlog=BACKLOG
+            )
+            self._covered[place] = made
+            server.servers.append(made)
+
+    async def uncover(self, place: int) -> None:
+        """Leave another worker's socket alone again; what was accepted there lives on."""
+        async with self._covering:
+            made = self._covered.pop(place, None)
+            if made is not None and self._server is not None:
+                self._server.servers.remove(made)
+                made.close()
+
     def stop_accepting(self) -> None:
         """Take no new connections; those that exist live on. For a port that others serve too."""
+        self._leaving = True
         for server in self._server.servers if self._server is not None else ():
             server.close()
 
