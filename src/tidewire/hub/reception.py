@@ -121,7 +121,7 @@ class Reception:
     def _fail(self, session: Session, request: Request, error: TidewireError) -> None:
         self._answer(session, request, error)
         # What is temporary is not the client's fault: who asks again until the broker is back must not be sent away.
-        if not error.temporary and session.errors.fail(self._clock.monotonic()):
+        if not protocol.is_temporary(error) and session.errors.fail(self._clock.monotonic()):
             self._board.close(session, 4509)
 
     def _break(self, session: Session, request: Request) -> None:
