@@ -8,6 +8,7 @@ import itertools
 from tests.hub.conftest import Client, Stage, data, turns
 from tidewire.accounts.model import Role
 from tidewire.core import protocol
+from tidewire.core.errors import StoreError
 from tidewire.hub.door import ADMITTED_AT_ONCE
 
 UUID = "0b1f6d9a-9d3e-4a57-8f3e-0a1b2c3d4e5f"
@@ -74,6 +75,18 @@ async def test_ten_wrong_messages_in_a_row_end_the_connection(stage: Stage) -> N
     assert client.socket.closed is None
     client.raw(b'{"type":"nonsense"}')
     assert client.socket.closed == (4509, "too_many_errors")
+
+
+async def test_what_the_server_cannot_do_now_is_no_mistake_of_the_client(stage: Stage) -> None:
+    """However often it is refused because the database is away, the connection stays."""
+    client = await stage.client("user-1")
+    stage.doorman.known["fresh"] = StoreError("away", required_action="wait", will_not="guess")
+    for n in range(15):
+        client.send("authenticate", id=n, token="fresh")
+        await turns()
+    errors = [reply["error"] for reply in client.read("reply")]
+    assert [(error["code"], error["temporary"]) for error in errors] == [("storage_unavailable", True)] * 15
+    assert client.socket.closed is None
 
 
 async def test_no_more_rooms_than_allowed() -> None:

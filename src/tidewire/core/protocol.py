@@ -379,6 +379,11 @@ def batch_text(first_sequence: int, encoded: Sequence[bytes]) -> bytes:
     return batch_head(first_sequence) + b"\n".join(encoded)
 
 
+def is_temporary(error: TidewireError) -> bool:
+    """Whether the same request may succeed later; the fault is then not in the request."""
+    return error.temporary if isinstance(error, RequestError) else isinstance(error, StoreError | BusError)
+
+
 def error_body(error: TidewireError) -> ErrorBody:
     """Return the error object of an error. Foreign details never enter it."""
     request = error if isinstance(error, RequestError) else None
@@ -387,7 +392,7 @@ def error_body(error: TidewireError) -> ErrorBody:
         message=error.message,
         required_action=error.required_action,
         will_not=error.will_not,
-        temporary=request.temporary if request is not None else isinstance(error, StoreError | BusError),
+        temporary=is_temporary(error),
         retry_after_ms=request.retry_after_ms if request is not None else None,
         details=dict(request.details) if request is not None and request.details else msgspec.UNSET,
     )

@@ -120,10 +120,10 @@ class Reception:
 
     def _fail(self, session: Session, request: Request, error: TidewireError) -> None:
         self._answer(session, request, error)
-        # What is temporary is not the client's fault: who asks again until the broker is back must not be sent away. Nor is
-        # a conflict: somebody else was quicker, a dozen times for who comes back with a dozen edits made offline. Neither
-        # is a flood; the limit of messages holds anyway.
-        forgiven = error.temporary or isinstance(error, Conflict)
+        # What is temporary is not the client's fault: who asks again until the broker is back must not be sent away. Nor
+        # is a conflict: somebody else was quicker, a dozen times for who comes back with a dozen edits made offline.
+        # Neither is a flood; the limit of messages holds anyway.
+        forgiven = protocol.is_temporary(error) or isinstance(error, Conflict)
         if not forgiven and session.errors.fail(self._clock.monotonic()):
             self._board.close(session, 4509)
 
