@@ -82,7 +82,7 @@ async def test_what_the_server_cannot_do_now_is_no_mistake_of_the_client(stage: 
     client = await stage.client("user-1")
     stage.doorman.known["fresh"] = StoreError("away", required_action="wait", will_not="guess")
     for n in range(15):
-        client.send("authenticate", id=n, token="fresh")
+        client.send("auth_refresh", id=n, token="fresh")
         await turns()
     errors = [reply["error"] for reply in client.read("reply")]
     assert [(error["code"], error["temporary"]) for error in errors] == [("storage_unavailable", True)] * 15
