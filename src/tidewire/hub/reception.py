@@ -120,8 +120,8 @@ class Reception:
 
     def _fail(self, session: Session, request: Request, error: TidewireError) -> None:
         self._answer(session, request, error)
-        # What is temporary is not the client's fault: who asks again until the broker is back must not be sent away. Nor
-        # is a conflict: somebody else was quicker, a dozen times for who comes back with a dozen edits made offline.
+        # What is temporary is not the client's fault: who asks again until the broker is back must not be sent away.
+        # Nor is a conflict: somebody else was quicker, a dozen times for who comes back with edits made offline.
         # Neither is a flood; the limit of messages holds anyway.
         forgiven = protocol.is_temporary(error) or isinstance(error, Conflict)
         if not forgiven and session.errors.fail(self._clock.monotonic()):
