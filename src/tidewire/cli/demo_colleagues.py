@@ -27,7 +27,7 @@ from tidewire.core.errors import UpstreamError
 _log = structlog.get_logger(__name__)
 
 # Nobody looks: seldom enough for a demo that runs overnight, often enough for a list that lives.
-UNWATCHED_S = 40.0
+UNWATCHED_S = 120.0
 # As long as somebody needs to type a few words.
 TYPING_S = 0.8
 HTTP_TIMEOUT_S = 10.0
