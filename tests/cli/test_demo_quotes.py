@@ -47,7 +47,7 @@ def _ask(demo: dict[str, Any], path: str) -> dict[str, Any]:
 
 
 def _bind(demo: dict[str, Any], quote_id: str, version: object) -> bool:
-    headers = {"Authorization": f"Bearer {demo['key']}", "If-Match": f'"{version}"'}
+    headers = {"Authorization": f"Bearer {demo['key']}", "If-Match": f'"{version}"', "Content-Type": "application/json"}
     url = f"{demo['url']}/api/v1/quotes/{quote_id}/bind"
     request = urllib.request.Request(url, b"{}", headers)  # noqa: S310 - our own server
     try:
