@@ -1,4 +1,4 @@
-"""What the demo's quotes say and what its scripted colleagues do with them: data and chance, the same for a seed. Pure.
+"""What the demo's quotes say and what its scripted colleagues do with them: data and chance, the same for a seed.
 
 Nobody of these people exists. It must not know sockets; ``demo_colleagues`` plays it.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal
 
-from tidewire.client import Json
+from tidewire.client.event import Json
 
 # Whoever meets one in a form sees by the name that no person types there.
 COLLEAGUES = ("nora.script", "otis.script", "pia.script", "raul.script")
