@@ -8,6 +8,7 @@ import pytest
 from tests.hub.conftest import Stage, turns
 from tests.support.hub_server import principal
 from tidewire.accounts.grants import Address
+from tidewire.accounts.model import Principal
 from tidewire.core.errors import Conflict
 from tidewire.hub.command import Command
 from tidewire.hub.session import Session
@@ -67,17 +68,20 @@ async def test_entering_a_room_for_a_feature_is_subscribing(stage: Stage) -> Non
     assert features.whisper(QUOTE, b'{"n":2}', kind="word") == 0
 
 
-async def test_another_audience_is_told_to_features(stage: Stage) -> None:
-    """A member who may see more or less is named once; one whose rights in the room are the same is not."""
-    moved: list[tuple[str, str]] = []
+async def test_other_permissions_are_told_to_features(stage: Stage) -> None:
+    """A member who stays with other permissions is named once, with those of before; one with the same is not."""
+    moved: list[frozenset[str]] = []
 
-    def note(session: Session, address: Address) -> None:
-        moved.append((session.connection_id, address.room_id))
+    def note(session: Session, address: Address, before: Principal | None) -> None:
+        if address.room_id == QUOTE:
+            assert (session.connection_id, before is None) == (client.session.connection_id, False)
+            moved.append(before.permissions if before else frozenset())
 
     stage.hub.features.on_moved(note)
     client = await stage.client("user-1")
     await stage.hub.features.enter(client.session, QUOTE)
     rights = principal(1).permissions
-    for permissions in (rights, rights | {"premium:view"}, rights | {"premium:view", "audit:read"}, rights):
+    more = rights | {"premium:view"}
+    for permissions in (rights, more, more, more | {"audit:read"}, rights):
         stage.hub.change_user(1, principal(1).role, permissions)
-    assert moved == [(client.session.connection_id, QUOTE)] * 2
+    assert moved == [rights, more, more | {"audit:read"}]

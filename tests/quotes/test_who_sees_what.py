@@ -85,6 +85,21 @@ async def test_losing_quote_view_ends_the_subscription_at_once(site: Served) -> 
         assert "secret" not in json.dumps(bob.messages)
 
 
+async def test_losing_quote_edit_is_told_at_once(site: Served) -> None:
+    """The open page gets a state that is not editable; granted again, one that is."""
+    quote_id = await make_quote(site)
+    async with site.raw("bob") as bob:
+        assert (await open_quote(bob, quote_id))["editable"] is True
+        await site.accounts.change_user("bob", denials=frozenset({"quote:edit"}))
+        assert (await bob.expect("quote_state"))["editable"] is False
+        await site.accounts.change_user("bob", denials=frozenset())
+        assert (await bob.expect("quote_state"))["editable"] is True
+        # What does not touch quotes is no reason to send the state again: the next one is not editable.
+        await site.accounts.change_user("bob", denials=frozenset({"market:view"}))
+        await site.accounts.change_user("bob", denials=frozenset({"market:view", "quote:edit"}))
+        assert (await bob.expect("quote_state"))["editable"] is False
+
+
 async def test_losing_quote_edit_leaves_a_reader(site: Served) -> None:
     """Edits and focus are refused from then on, updates still come."""
     quote_id = await make_quote(site)

@@ -23,12 +23,16 @@ class Demo:
         url: Where people open it.
         users: Name -> password.
         control_url: The simulator's HTTP control.
+        quotes: Numbers of its quotes; the first two of ``colleagues`` edit the first.
+        colleagues: Who is scripted.
     """
 
     service: Service
     url: str
     users: dict[str, str]
     control_url: str
+    quotes: list[str]
+    colleagues: list[str]
 
     def press(self, fault: str, **fields: object) -> dict[str, Any]:
         """Press a fault of the simulator; return what it did."""
@@ -51,7 +55,8 @@ def running_demo(data: Path, *, port: int = 0, **options: object) -> Iterator[De
     words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     with Service("demo", "--json", "--port", str(port), "--data", str(data), *words, cwd=data) as service:
         said = service.announcement()
-        yield Demo(service, said["url"], said["users"], said["simulator"]["control_url"])
+        control_url = said["simulator"]["control_url"]
+        yield Demo(service, said["url"], said["users"], control_url, said["quotes"], said["colleagues"])
     assert service.process.returncode == 0, service.err[-20:]
 
 

@@ -81,6 +81,15 @@ class QuoteSite:
         finally:
             self.call(self.served.accounts.change_user(username, actor="test", denials=frozenset()))
 
+    @contextmanager
+    def logged_out(self, username: str) -> Iterator[None]:
+        """End somebody's login until the block ends; then there is a new one."""
+        self.call(self.served.accounts.log_out(self.served.cookies[username]))
+        try:
+            yield
+        finally:
+            self.call(self.served.log_in(username))
+
     def profile(self, username: str) -> dict[str, Any]:
         """Return the state of a browser in which somebody is logged in."""
         cookie = {

@@ -1,4 +1,7 @@
-"""Renews the pictures in docs/images: ``python -m tests.support.screenshots``. Somebody then looks at each."""
+"""Renews the pictures in docs/images: ``python -m tests.support.screenshots``. Somebody then looks at each.
+
+``python -m tests.support.screenshots quotes`` renews those of the quotes only.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from playwright.sync_api import Page, expect
 
 from tests.support.browser import Complaints, Visitors, column, open_feed, rows, running_chromium, wait_until
 from tests.support.command import ROOT
-from tests.support.demo import running_demo
+from tests.support.demo import Demo, running_demo
 from tests.support.page_wire import PageWire
 
 IMAGES = ROOT / "docs" / "images"
@@ -33,7 +36,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, running_chromium() as browser:
         with running_demo(Path(folder)) as demo:
             visitors = Visitors(browser, demo.url, demo.users, complaints)
-            page = _take_live(visitors)
+            state = visitors.signed_in("admin")
+            _take_quotes(visitors, state, demo)
+            if sys.argv[1:] == ["quotes"]:
+                return 0
+            page = _take_live(visitors, state)
         complaints.expect("ERR_CONNECTION_REFUSED")
         expect(page.get_by_test_id("banner-reconnecting")).to_be_visible()
         _take(page, "admin-websockets-reconnecting")
@@ -43,12 +50,30 @@ def main() -> int:
     return 1 if complaints.unexpected else 0
 
 
-def _take_live(visitors: Visitors) -> Page:
+def _take_quotes(visitors: Visitors, state: Any, demo: Demo) -> None:
+    """Take a quote while its scripted colleagues edit it, and the list."""
+    page = visitors.open(state, viewport=WIDE)
+    page.goto(f"/quotes/{demo.quotes[0]}")
+    expect(page.get_by_test_id("person")).to_have_count(3)
+    expect(page.get_by_test_id("premium")).to_have_attribute("data-premium", "known")
+    # Both of them have changed something, and one is in a field just now.
+    for name in demo.colleagues[:2]:
+        expect(page.get_by_test_id("history")).to_contain_text(name)
+    expect(page.locator("[data-others]")).not_to_have_count(0)
+    expect(page.get_by_test_id("premium")).to_have_attribute("data-premium", "known")
+    _take(page, "quote")
+    page.goto("/quotes")
+    expect(page.get_by_test_id("row")).to_have_count(len(demo.quotes))
+    page.set_viewport_size(SMALL)
+    _take(page, "quotes")
+    page.context.close()
+
+
+def _take_live(visitors: Visitors, state: Any) -> Page:
     """Take every picture of a running demo; return a page that is left open."""
     login = visitors.open(viewport=SMALL)
     login.goto("/login")
     _take(login, "login")
-    state = visitors.signed_in("admin")
     streaming = visitors.open(visitors.signed_in("viewer"), viewport=SMALL)
     streaming.goto(f"/streaming?symbols={','.join(WATCHED)}")
     page = visitors.open(state, viewport=WIDE)

@@ -187,6 +187,11 @@ export class FieldView {
 
   // ---- what the person does
 
+  /** The page goes: what stands in the field is what the person has entered. */
+  flush(): void {
+    this.store(true);
+  }
+
   private wire(): void {
     const { control, spec } = this;
     const name = spec.name;

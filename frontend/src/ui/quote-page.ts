@@ -8,6 +8,7 @@ import { QuoteChannel } from "../socket/quote-channel";
 import { ApiError, type FieldSpec, fieldSpecs } from "../socket/quotes-api";
 import { cut, mustReload, NO_QUOTE, type QuoteModel, receive } from "../state/quote";
 import * as own from "../state/quote-edits";
+import { keep, revive } from "../state/quote-kept";
 import { isObject, type QuoteMessage, readTheirs } from "../state/quote-wire";
 import { FRESH_LINK, follow } from "../state/stream-link";
 import { find, part, setHidden, setText } from "./dom";
@@ -50,6 +51,7 @@ class QuotePage {
   private readonly specs: ReadonlyMap<string, FieldSpec>;
   private readonly root = part(document, "quote");
   private readonly quoteId = this.root.dataset["quoteId"] ?? "";
+  private readonly keptAt = `tidewire.edits.${this.quoteId}`;
   private readonly model: PageModel = {
     quote: NO_QUOTE,
     edits: own.NO_EDITS,
@@ -84,6 +86,8 @@ class QuotePage {
       putMine: (field) => this.change(own.putMine(this.model.edits, field, crypto.randomUUID())),
       focus: (field, typing) => this.focus(field, typing),
     });
+    // Sent again once the quote is there; until then nobody knows what has become of them.
+    this.model.edits = revive(sessionStorage.getItem(this.keptAt), this.model.username);
     this.history = new History(this.quoteId, specs);
     this.rating = new Rating(this.quoteId, specs);
     this.channel = new QuoteChannel(hubUrl(location), this.quoteId, {
@@ -134,12 +138,15 @@ class QuotePage {
   }
 
   private wireNetwork(): void {
-    window.addEventListener("pagehide", () => this.channel.close());
+    window.addEventListener("pagehide", () => {
+      this.view.flush();
+      this.channel.close();
+    });
     // Back from the browser's page cache: the socket was closed when the page went.
     window.addEventListener("pageshow", (event) => {
       if (event.persisted) this.channel.open();
     });
-    // What has not been stored would be lost with the page.
+    // What has not been stored outlives a reload, but not the tab.
     window.addEventListener("beforeunload", (event) => {
       if (own.waitingCount(this.model.edits) > 0) event.preventDefault();
     });
@@ -184,6 +191,7 @@ class QuotePage {
     this.model.closed = error;
     this.model.quote = NO_QUOTE;
     this.model.members = [];
+    this.keep();
     this.history.clear();
     this.loop.mark();
   }
@@ -219,7 +227,14 @@ class QuotePage {
   private change(edits: own.Edits): void {
     this.model.edits = edits;
     this.send();
+    this.keep();
     this.loop.mark();
+  }
+
+  private keep(): void {
+    const kept = this.model.closed === null ? keep(this.model.edits, this.model.username) : null;
+    if (kept === null) sessionStorage.removeItem(this.keptAt);
+    else sessionStorage.setItem(this.keptAt, kept);
   }
 
   // ---- what is sent
@@ -230,6 +245,8 @@ class QuotePage {
     if (!this.entered || model.quote.quote === null || model.link.kind !== "live") return;
     for (const edit of own.due(model.edits, Date.now())) {
       model.edits = own.sent(model.edits, edit.opId);
+      // Before it is on its way: it may be stored, and this page gone, before anything else happens here.
+      this.keep();
       void this.deliver(edit);
     }
     const at = own.dueAt(model.edits);

@@ -28,7 +28,8 @@ export class Rating {
   private readonly confirm = find<HTMLInputElement>(this.dialog, "#bind-confirm");
   private readonly go = part<HTMLButtonElement>(this.dialog, "bind-go");
   private look: RatingLook | null = null;
-  private drawn: Premium | null | undefined;
+  /** Undefined, too, when there is none to show: what was drawn must go then. */
+  private drawn: Premium | null | undefined | "nothing" = "nothing";
   private missingDrawn = "";
   private asking = false;
 
@@ -94,9 +95,8 @@ export class Rating {
   }
 
   private drawPremium(premium: Premium | null | undefined): void {
-    const place = document.querySelector<HTMLElement>('[data-part="premium"]');
-    // The server leaves the whole card out for those who may not see premiums; one who lost the right sees it go.
-    if (place === null) return;
+    const place = part(document, "premium");
+    // Without the permission there is none in the state; with it, and while none was calculated, it is null.
     setHidden(place, premium === undefined);
     if (premium === this.drawn) return;
     this.drawn = premium;

@@ -1,6 +1,6 @@
 /** The rows of the list of quotes; a row that stays is not made anew. It must not know where they come from. */
 import { ApiError, type FieldSpec, fieldSpecs, type Row } from "../socket/quotes-api";
-import { element, icon, part, setAttribute, setIcon, setText } from "./dom";
+import { element, icon, part, setAttribute, setHidden, setIcon, setText } from "./dom";
 import type { NewQuote } from "./new-quote";
 import { ago, exact, money, NONE, word } from "./text";
 
@@ -18,13 +18,12 @@ class RowView {
   private readonly state = element("td", { class: "qs-state" });
   private readonly vehicle = element("td", { class: "qs-vehicle" });
   private readonly driver = element("td", { class: "qs-driver" });
-  private readonly premium: HTMLTableCellElement | null;
+  private readonly premium = element("td", { class: "num qs-premium" });
   private readonly age = element("time");
   private version = 0;
 
-  constructor(id: string, withPremium: boolean) {
+  constructor(id: string) {
     this.link = element("a", { href: `/quotes/${id}` });
-    this.premium = withPremium ? element("td", { class: "num qs-premium" }) : null;
     this.root = element(
       "tr",
       { "data-quote": id, "data-testid": "row" },
@@ -33,7 +32,7 @@ class RowView {
       this.state,
       this.vehicle,
       this.driver,
-      ...(this.premium === null ? [] : [this.premium]),
+      this.premium,
       element("td", { class: "qs-age" }, this.age),
     );
   }
@@ -47,7 +46,9 @@ class RowView {
     setText(this.state, row.state);
     setText(this.vehicle, row.vehicle || NONE);
     setText(this.driver, row.driver_name ?? NONE);
-    if (this.premium !== null) setText(this.premium, row.premium_amount ? money(row.premium_amount, "USD") : NONE);
+    // The server leaves the amount out for those who may not see premiums, and may begin or cease to at any time.
+    setHidden(this.premium, row.premium_amount === undefined);
+    setText(this.premium, row.premium_amount ? money(row.premium_amount, "USD") : NONE);
     setText(this.age, ago(Math.max(0, now - row.updated_at)));
     setAttribute(this.age, "title", exact(row.updated_at));
     if (this.version !== 0 && row.version > this.version) {
@@ -60,9 +61,13 @@ class RowView {
 export class QuoteRows {
   private readonly body = part(document, "rows");
   private readonly views = new Map<string, RowView>();
-  private readonly withPremium = document.querySelector('[data-part="premium-column"]') !== null;
+  private readonly premiumColumn = part(document, "premium-column");
 
   draw(rows: readonly Row[], now: number): void {
+    setHidden(
+      this.premiumColumn,
+      rows.every((row) => row.premium_amount === undefined),
+    );
     const wanted = new Set(rows.map((row) => row.id));
     for (const [id, view] of this.views) {
       if (wanted.has(id)) continue;
@@ -70,7 +75,7 @@ export class QuoteRows {
       this.views.delete(id);
     }
     for (const [place, row] of rows.entries()) {
-      const view = this.views.get(row.id) ?? new RowView(row.id, this.withPremium);
+      const view = this.views.get(row.id) ?? new RowView(row.id);
       this.views.set(row.id, view);
       if (this.body.children[place] !== view.root) this.body.insertBefore(view.root, this.body.children[place] ?? null);
       view.draw(row, now);

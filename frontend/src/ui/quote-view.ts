@@ -88,6 +88,11 @@ export class QuoteView {
     view?.control.focus({ preventScroll: true });
   }
 
+  /** Enters what was typed and not stored yet; see FieldView. */
+  flush(): void {
+    for (const field of this.model.edits.drafts.keys()) this.fields.get(field)?.flush();
+  }
+
   private build(): void {
     const groups = new Map<string, HTMLElement>();
     const form = part(document, "form");

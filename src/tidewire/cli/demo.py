@@ -1,6 +1,7 @@
 """``tidewire demo``: the whole platform on embedded defaults, to look at. It must not serve beyond this machine.
 
-The simulator runs as a process of its own, so the three connections are real sockets between two programs.
+The simulator runs as a process of its own, so the three connections are real sockets between two programs. The
+scripted colleagues who edit the quotes are accounts of their own, and use the public API and sockets like anybody.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import secrets
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ from tidewire.accounts.model import Role
 from tidewire.accounts.service import Accounts
 from tidewire.app.database import opened_database
 from tidewire.app.platform import Platform
+from tidewire.cli.demo_colleagues import demo_colleagues
+from tidewire.cli.demo_script import COLLEAGUES
 from tidewire.cli.output import print_json
 from tidewire.cli.running import run_service, wait_for_end
 from tidewire.core.clock import SystemClock
@@ -42,9 +46,18 @@ UNIVERSES = {
     "connection_3": "everything_else:demo",
 }
 NOTICE = "Demo: real daily bars, modelled intraday path; symbols without real bars are synthetic."
-SEED = 1
 START_TIMEOUT_S = 20.0
 API_KEY_LIFE_S = 30 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """What is simulated; see the options."""
+
+    rate: int
+    tickers: int
+    day_seconds: float
+    seed: int
 
 
 def demo(
@@ -53,32 +66,36 @@ def demo(
     tickers: int = typer.Option(60, help="Tickers of the simulated market, 5 to 500."),
     day_seconds: float = typer.Option(60.0, help="How long one replayed trading day takes."),
     data: Path = typer.Option(Path("var/demo"), help="Folder of the demo's database; made anew at each start."),
+    seed: int = typer.Option(1, help="Decides the market, and what the scripted colleagues do."),
     as_json: bool = typer.Option(False, "--json", help="Announce as one JSON line."),
 ) -> None:
-    """Run the whole platform: simulator, three connections, SQLite, in-process bus, demo users."""
+    """Run the whole platform: simulator, three connections, SQLite, in-process bus, demo users, quotes."""
     if tickers < 5:
         raise SettingsError(
             f"--tickers {tickers} is too few.",
             required_action="Use 5 or more: five tickers have real bars.",
             will_not="The demo will not start without its real tickers.",
         )
-    run_service(_demo(port=port, rate=rate, tickers=tickers, day_seconds=day_seconds, data=data, as_json=as_json))
+    market = Market(rate=rate, tickers=tickers, day_seconds=day_seconds, seed=seed)
+    run_service(_demo(market, port=port, data=data, as_json=as_json))
 
 
-async def _demo(*, port: int, rate: int, tickers: int, day_seconds: float, data: Path, as_json: bool) -> None:
+async def _demo(market: Market, *, port: int, data: Path, as_json: bool) -> None:
     key = secrets.token_urlsafe(24)
-    async with _simulator(key, rate=rate, tickers=tickers, day_seconds=day_seconds) as simulator:
+    async with _simulator(key, market) as simulator:
         database = _fresh_database(data)
         settings = _settings(port, database, simulator["url"], key)
         configure_logging(level="warning", secrets=settings.secrets)
-        api_key = await _prepare(settings, [listing.symbol for listing in list_market(tickers, SEED)])
-        key_file = _write_secret(data / "api-key", api_key)
+        symbols = [listing.symbol for listing in list_market(market.tickers, market.seed)]
+        keys = await _prepare(settings, symbols)
+        key_file = _write_secret(data / "api-key", keys.pop("admin"))
         platform = Platform(settings, demo=True, data_notice=NOTICE)
         await platform.start()
         settle()
         try:
-            _announce(platform.url, simulator, key_file, as_json)
-            await wait_for_end()
+            async with demo_colleagues(platform.url, keys, seed=market.seed) as quotes:
+                _announce(platform.url, simulator, key_file, quotes, as_json)
+                await wait_for_end()
         finally:
             await platform.stop()
 
@@ -121,21 +138,25 @@ def _settings(port: int, database: Path, feed_url: str, key: str) -> Settings:
     )
 
 
-async def _prepare(settings: Settings, symbols: list[str]) -> str:
-    """Make the demo's users and universes; return an API key of its administrator."""
+async def _prepare(settings: Settings, symbols: list[str]) -> dict[str, str]:
+    """Make the demo's users and universes; return the API keys of its administrator and the scripted colleagues."""
     assert settings.secret_key is not None  # noqa: S101 - _settings has just made it
     secret = settings.secret_key.get_secret_value()
     async with opened_database(settings.database_url) as database:
         accounts = Accounts(database, secret_key=secret)
         for username, role in USERS.items():
             await accounts.create_user(username, PASSWORD, role)
+        for name in COLLEAGUES:
+            # Nobody logs in as one of them.
+            await accounts.create_user(name, secrets.token_urlsafe(24), Role.USER)
         real = {symbol for group in REAL.values() for symbol in group}
         synthetic = [symbol for symbol in symbols if symbol not in real]
         for number, line in enumerate(REAL):
             members = [*REAL[line], *synthetic[number :: len(REAL)]]
             await Universes(database).replace(UNIVERSES[line], members, now=0.0, source="demo")
         keys = ApiKeys(database, secret_key=secret, clock=SystemClock())
-        return (await keys.create("admin", "demo", life_s=API_KEY_LIFE_S)).key
+        names = ("admin", *COLLEAGUES)
+        return {name: (await keys.create(name, "demo", life_s=API_KEY_LIFE_S)).key for name in names}
 
 
 def _write_secret(path: Path, secret: str) -> Path:
@@ -146,11 +167,11 @@ def _write_secret(path: Path, secret: str) -> Path:
 
 
 @asynccontextmanager
-async def _simulator(key: str, *, rate: int, tickers: int, day_seconds: float) -> AsyncIterator[dict[str, Any]]:
+async def _simulator(key: str, market: Market) -> AsyncIterator[dict[str, Any]]:
     """Run ``tidewire simulate`` as a child; yield what it announced; end it afterwards."""
     command = [sys.executable, "-m", "tidewire", "simulate", "--json", "--stop-on-eof", "--port", "0", "--key", key]
-    command += ["--rate", str(rate), "--tickers", str(tickers), "--day-seconds", str(day_seconds)]
-    command += ["--seed", str(SEED)]
+    command += ["--rate", str(market.rate), "--tickers", str(market.tickers), "--seed", str(market.seed)]
+    command += ["--day-seconds", str(market.day_seconds)]
     process = await asyncio.create_subprocess_exec(
         *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
@@ -172,15 +193,17 @@ async def _simulator(key: str, *, rate: int, tickers: int, day_seconds: float) -
             await process.wait()
 
 
-def _announce(url: str, simulator: dict[str, Any], key_file: Path, as_json: bool) -> None:
+def _announce(url: str, simulator: dict[str, Any], key_file: Path, quotes: list[str], as_json: bool) -> None:
     hub = f"{url.replace('http', 'ws', 1)}/ws"
     if as_json:
         users = dict.fromkeys(USERS, PASSWORD)
-        print_json({"url": url, "hub": hub, "users": users, "api_key_file": str(key_file), "simulator": simulator})
+        made = {"users": users, "api_key_file": str(key_file), "quotes": quotes, "colleagues": list(COLLEAGUES)}
+        print_json({"url": url, "hub": hub, **made, "simulator": simulator})
         return
     typer.echo(f"\n  Tidewire demo: {url}")
     typer.echo(f"  Log in as  admin / {PASSWORD}   (sees everything)")
     typer.echo(f"         or  viewer / {PASSWORD}  (not an administrator)")
+    typer.echo(f"  Edit a quote with {', '.join(COLLEAGUES)} (scripted, not people): {url}/quotes/{quotes[0]}")
     typer.echo(f"  Break a connection: curl -X POST {simulator['control_url']}/faults/drop")
     typer.echo(f"  Watch a room: tidewire watch market:AAPL --url {hub} --token-file {key_file}")
     typer.echo(f"  {NOTICE}\n  Ctrl-C ends it.\n")

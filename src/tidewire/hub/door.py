@@ -46,6 +46,7 @@ class Door:
 
     Attributes:
         resume: Called when a session is open, to handle each message that came early; the reception sets it.
+        moved: Called for each room in which a session stays with other permissions, and who it was; the hub sets it.
     """
 
     def __init__(self, board: Switchboard, authenticate: Authenticate, recheck: Recheck | None = None) -> None:
@@ -59,6 +60,7 @@ class Door:
         # Each question under way -> users and logins that were changed since it was asked.
         self._asked: dict[object, set[int | str]] = {}
         self.resume: Callable[[Session, bytes], None] | None = None
+        self.moved: Callable[[Session, Address, Principal | None], None] | None = None
 
     def open(self, socket: Socket, peer: Peer, credential: Credential | None) -> Session:
         """Admit a connection and begin to find out who it is."""
@@ -132,7 +134,8 @@ class Door:
 
     def change(self, session: Session, principal: Principal) -> None:
         """Set what the session's user may do now, and act on it at once: out of rooms, or another audience."""
-        session.principal = principal
+        before, session.principal = session.principal, principal
+        other = before is None or before.permissions != principal.permissions
         session.lifecycle.extend(principal.expires_at)
         self._board.remind(session)
         if session.peer.admin_only and not principal.is_admin:
@@ -141,6 +144,8 @@ class Door:
         for room_id, subscription in list(session.subscriptions.items()):
             if grant_for(principal, subscription.address).enter:
                 self._board.rooms.move(session, subscription)
+                if other and self.moved is not None:
+                    self.moved(session, subscription.address, before)
                 continue
             self._board.rooms.leave(session, room_id)
             message = protocol.Unsubscribed(

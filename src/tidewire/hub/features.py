@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Iterable
 
 from tidewire.accounts.grants import Address
+from tidewire.accounts.model import Principal
 from tidewire.core.protocol import Subscribe, Unsubscribed, encode
 from tidewire.hub.builtin import Builtin
 from tidewire.hub.command import Command, Commands
 from tidewire.hub.session import Session
 from tidewire.hub.switchboard import Switchboard
 
-# Called when somebody may see more or less of a room they are in than before, and stays inside.
-Moved = Callable[[Session, Address], None]
+# Called when somebody has other permissions than before, for each room in which they stay; with who they were before.
+Moved = Callable[[Session, Address, Principal | None], None]
 
 
 class Features:
@@ -28,7 +29,6 @@ class Features:
         self._builtin = builtin
         self._commands = commands
         self._moved: list[Moved] = []
-        board.rooms.moved = self._tell_moved
 
     def add(self, commands: Iterable[Command]) -> None:
         """Understand further client messages. Raises ValueError if one has the name of another."""
@@ -81,13 +81,14 @@ class Features:
         return None if room is None else (room.epoch, room.offset)
 
     def on_moved(self, moved: Moved) -> None:
-        """Call ``moved`` when a member of a room belongs to another audience of it from now on; must not block."""
+        """Call ``moved`` when a member of a room has other permissions from now on; must not block."""
         self._moved.append(moved)
 
     def spawn(self, work: Coroutine[None, None, None], name: str) -> None:
         """Run a coroutine that handles its own errors; the hub's end ends it."""
         self._board.spawn(work, name)
 
-    def _tell_moved(self, session: Session, address: Address) -> None:
+    def tell_moved(self, session: Session, address: Address, before: Principal | None) -> None:
+        """Tell the features whose room it may be; only the hub's door calls this."""
         for moved in self._moved:
-            moved(session, address)
+            moved(session, address, before)

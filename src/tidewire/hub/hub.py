@@ -75,6 +75,7 @@ class Hub:
         table = Commands([*builtin.commands(), *commands])
         self._reception = Reception(self._board, self._door, table)
         self.features = Features(self._board, builtin, table)
+        self._door.moved = self.features.tell_moved
         self._options = options
         self._draining = False
         self._random = random.Random()  # noqa: S311 - spreads clients, hides nothing

@@ -86,7 +86,6 @@ class Rooms:
         # Called before somebody enters a room that nobody is in, so that a feature can put its present state there.
         self.fill: Callable[[Address, bool], None] | None = None
         # Called when a member belongs to another audience of its room from now on.
-        self.moved: Callable[[Session, Address], None] | None = None
         # Rooms that somebody else forgets.
         self.pinned: set[str] = set()
 
@@ -203,8 +202,6 @@ class Rooms:
                 return
         since = Since(room.epoch, room.offset)
         room.join(session, audience=audience, batch=session.batch, since=since, now=self._clock.monotonic())
-        if self.moved is not None:
-            self.moved(session, subscription.address)
 
     # ---- publishing
 

@@ -12,6 +12,7 @@ import msgspec
 import structlog
 
 from tidewire.accounts.grants import Address
+from tidewire.accounts.model import Principal
 from tidewire.core.clock import Clock
 from tidewire.core.errors import InvalidRequest, NotFound, RequestError, StoreError, Unavailable
 from tidewire.hub.command import Answer, Command
@@ -21,7 +22,7 @@ from tidewire.quotes.attention import Attention
 from tidewire.quotes.desk import Desk
 from tidewire.quotes.editing import Author, Edit, day_of
 from tidewire.quotes.model import FIELDS, read_fields
-from tidewire.quotes.rules import EDIT, PREFIX, VIEW, audience_of, require, room_of, sees_premium
+from tidewire.quotes.rules import EDIT, PREFIX, VIEW, audience_of, require, rights_of, room_of
 from tidewire.quotes.wire import EditDone, FieldEdit, FieldFocus, QuoteSubscribe, document_of, state_of, version_of
 from tidewire.store.quote_records import Outcome, Quote
 
@@ -127,9 +128,9 @@ class Conversation:
         return max(map(version_of, messages), default=0)
 
     def _state(self, session: Session, quote: Quote) -> bytes:
-        principal, now = session.principal, self._clock.time()
-        may_edit = principal is not None and principal.can(EDIT)
-        document = document_of(quote, premium=sees_premium(principal), may_edit=may_edit, now=now)
+        premium, may_edit = rights_of(session.principal)
+        now = self._clock.time()
+        document = document_of(quote, premium=premium, may_edit=may_edit, now=now)
         return state_of(
             document,
             timestamp=now,
@@ -141,9 +142,9 @@ class Conversation:
         outcome = await self._desk.edit(quote_id, [edit], author, op_id)
         return msgspec.json.encode(_done(outcome, edit))
 
-    def _moved(self, session: Session, address: Address) -> None:
-        """A member sees more or less from now on: what it has is replaced."""
-        if address.family == "quote":
+    def _moved(self, session: Session, address: Address, before: Principal | None) -> None:
+        """A member may see or edit more or less from now on: what it has is replaced."""
+        if address.family == "quote" and rights_of(session.principal) != rights_of(before):
             self._hub.features.spawn(self._send_anew(session, address.key), "quote-state-anew")
 
     async def _send_anew(self, session: Session, quote_id: str) -> None:

@@ -23,6 +23,11 @@ def sees_premium(principal: Principal | None) -> bool:
     return principal is not None and principal.can(PREMIUM_VIEW)
 
 
+def rights_of(principal: Principal | None) -> tuple[bool, bool]:
+    """Return on what a quote's state depends: whether somebody sees premiums, and whether they may edit."""
+    return sees_premium(principal), principal is not None and principal.can(EDIT)
+
+
 def audience_of(principal: Principal | None) -> str:
     """Return which variant of a quote's messages somebody gets."""
     return WITH_PREMIUM if sees_premium(principal) else PLAIN
