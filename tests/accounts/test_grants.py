@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.hub_server import principal
-from tidewire.accounts.grants import FAMILIES, grant_for, require_enter, require_publish, resolve
+from tidewire.accounts.grants import FAMILIES, grant_for, own_room, require_enter, require_publish, resolve
 from tidewire.accounts.model import Role
 from tidewire.core.errors import Forbidden, InvalidRequest
 
@@ -74,3 +74,9 @@ def test_refusals_say_what_is_missing() -> None:
     with pytest.raises(Forbidden, match="no messages from clients"):
         require_publish(ADMIN, resolve("market:AAPL"))
     assert require_publish(ADMIN, resolve("app:lobby")).publish
+
+
+@given(st.integers(1, 10**12))
+def test_a_users_own_room_is_the_one_of_that_name(user_id: int) -> None:
+    """The short way to the address leads to the same room, with the same rule, as its name does."""
+    assert own_room(user_id) == resolve(f"user:{user_id}")

@@ -17,7 +17,7 @@ from tests.chaos.wire import Message as Said
 from tests.chaos.wire import Refused, Wire, open_wire
 from tests.support.history_checker import Entered, Event, Gapped, Left, Message
 
-# docs/protocol.md, "Close codes": backoff with full jitter from 0.5 s to 20 s.
+# docs/protocol.md, "Close codes": backoff with full jitter from 0.5 s to as long as the server says, 20 s until then.
 BACKOFF_S, BACKOFF_MAX_S = 0.5, 20.0
 # A subscribe that was refused because the broker is away is asked again.
 AGAIN_S = 0.25
@@ -81,6 +81,7 @@ class Follower:
         self._place: dict[str, Any] | None = None
         self._inside = False
         self._failures = 0
+        self._backoff_max_s = BACKOFF_MAX_S
         self._lost_at: float | None = None
         self._asked_at: float | None = None
         self._again: asyncio.TimerHandle | None = None
@@ -127,7 +128,7 @@ class Follower:
             return 0.0
         if code >= 4200:
             self._seen.wrong.append(f"closed with {code}")
-        ceiling = min(BACKOFF_MAX_S, BACKOFF_S * 2**self._failures)
+        ceiling = min(self._backoff_max_s, BACKOFF_S * 2**self._failures)
         self._failures += 1
         return self._chance.uniform(0.0, ceiling)
 
@@ -172,7 +173,7 @@ class Follower:
     def _take(self, wire: Wire, said: Said) -> None:
         kind = said["type"]
         if kind == "connection":
-            self._state(said["status"])
+            self._state(said)
         elif kind == "reply":
             self._answer(wire, said)
         elif kind == "error":
@@ -180,9 +181,11 @@ class Follower:
         elif said.get("room_id") == self.room:
             self._hear(wire, kind, said)
 
-    def _state(self, status: str) -> None:
-        now = asyncio.get_running_loop().time()
-        if status == "degraded":
+    def _state(self, said: Said) -> None:
+        now, status = asyncio.get_running_loop().time(), said["status"]
+        if status == "connected":
+            self._backoff_max_s = said["reconnect_terms"]["max_delay_ms"] / 1000
+        elif status == "degraded":
             self._seen.degraded.append(now)
         elif status == "restored":
             self._seen.restored.append(now)

@@ -15,6 +15,7 @@ from tidewire.accounts.model import Role
 from tidewire.accounts.permissions import DEFAULTS
 from tidewire.core import protocol
 from tidewire.core.errors import BusError, StoreError
+from tidewire.hub.door import reconnect_terms
 from tidewire.hub.session import Peer
 
 UUID = "0b1f6d9a-9d3e-4a57-8f3e-0a1b2c3d4e5f"
@@ -34,6 +35,25 @@ async def test_a_known_client_is_welcomed_and_in_its_own_room(stage: Stage, batc
     assert (own["type"], own["room_id"]) == ("subscribed", "user:7")
     assert not client.socket.holding
     assert [info.user_id for info in stage.opened] == [7]
+
+
+@pytest.mark.parametrize(
+    ("clients", "longest_ms"),
+    [(0, 4_000), (1, 4_000), (2_000, 4_000), (2_001, 5_000), (5_000, 10_000), (10_000, 20_000), (60_000, 20_000)],
+)
+def test_many_clients_come_back_over_a_longer_time_than_few(clients: int, longest_ms: int) -> None:
+    """A thousand attempts a second at most; never outside the contract's 0.5 to 20 s."""
+    terms = reconnect_terms(clients)
+    assert (terms.min_delay_ms, terms.max_delay_ms, terms.stable_after_ms) == (500, longest_ms, 60_000)
+
+
+async def test_the_welcome_says_how_to_come_back(stage: Stage) -> None:
+    """By how many are there, the new one included."""
+    for number in range(2_000):
+        stage.hub.open(TapeSocket(), Peer("ip", "", "/ws", False), Credential("bearer", f"user-{number}"))
+    client = await stage.client("user-2000")
+    welcome = client.read()[0]
+    assert welcome["reconnect_terms"]["max_delay_ms"] == 5_000
 
 
 @pytest.mark.parametrize(

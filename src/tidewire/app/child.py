@@ -136,20 +136,22 @@ class Child:
             with contextlib.suppress(ProcessLookupError):
                 self._process.send_signal(signum)
 
-    def cover(self, place: int, listener: socket.socket) -> None:
-        """Let it accept on another worker's socket too."""
-        self._tell(ParentWord(kind="cover", place=place), listener.fileno())
+    def cover(self, place: int, listener: socket.socket) -> bool:
+        """Let it accept on another worker's socket too; False if it could not be told."""
+        return self._tell(ParentWord(kind="cover", place=place), listener.fileno())
 
     def uncover(self, place: int) -> None:
         """Let it leave another worker's socket alone again."""
         self._tell(ParentWord(kind="uncover", place=place))
 
-    def _tell(self, word: ParentWord, *fds: int) -> None:
+    def _tell(self, word: ParentWord, *fds: int) -> bool:
         try:
             socket.send_fds(self._line, [msgspec.json.encode(word) + b"\n"], fds)
         except OSError as exc:
-            # One that is dead or frozen; both are noticed, told and mended elsewhere.
-            log.debug("child_not_told", pid=self.pid, word=word.kind, error=str(exc))
+            # It is dead or frozen; both are noticed, told and mended elsewhere.
+            log.warning("child_not_told", pid=self.pid, word=word.kind, what_happened=str(exc))
+            return False
+        return True
 
     async def _read(self, line: socket.socket) -> None:
         reader, writer = await asyncio.open_connection(sock=line, limit=MAX_LINE_BYTES)

@@ -64,9 +64,9 @@ class Covers:
             if place.is_between and number not in self._covering and serving and listener is not None:
                 # The one that covers fewest already.
                 chosen = min(serving, key=list(self._covering.values()).count)
-                chosen.cover(number, listener)
-                self._covering[number] = chosen
-                log.info("worker_covered", worker=place.slot.name, by_pid=chosen.pid)
+                if chosen.cover(number, listener):
+                    self._covering[number] = chosen
+                    log.info("worker_covered", worker=place.slot.name, by_pid=chosen.pid)
 
     def covered(self, place: Place) -> bool:
         """Whether somebody accepts for it."""

@@ -1,7 +1,8 @@
 """Runs web workers and one feed as child processes: starts them in order, restarts what ends, drains them in order.
 
 Nothing happens in silence: every end is logged with its cause, counted, and shown by ``places``. A place whose process
-ends again and again is taken out of the shared port until its next attempt. It must not know what the children do.
+ends again and again, with nobody left to cover it, leaves the shared port until its next attempt. It must not know
+what the children do.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ def background(work: Coroutine[Any, Any, _T], name: str) -> asyncio.Task[_T]:
     Args:
         name: What it is, for the log and for people who look at the tasks.
     """
-    task = asyncio.create_task(work, name=name)
+    task: asyncio.Task[_T] = asyncio.get_running_loop().create_task(work, name=name)
     task.add_done_callback(_tell)
     return task
 

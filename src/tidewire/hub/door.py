@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import cache
 
 import structlog
 
@@ -24,6 +25,10 @@ from tidewire.hub.switchboard import HubOptions, Switchboard
 
 _log = structlog.get_logger(__name__)
 
+# 500 clients for each second of the longest wait: when all of a process's clients have nowhere to go, they try a
+# thousand times a second at most, a third of a core (docs/performance.md), however many there are up to 10,000.
+_CLIENTS_PER_SECOND = 500
+_LONGEST_WAIT_S = (4, 20)
 # Who comes while so many are being looked up waits: of ten thousand at once each would otherwise overrun its deadline
 # at the broker. Enough to keep the database and the broker busy.
 ADMITTED_AT_ONCE = 40
@@ -309,13 +314,24 @@ class Door:
                 user=identity,
                 heartbeat=self._heartbeat,
                 limits=self._limits,
-                reconnect_terms=_RECONNECT,
+                reconnect_terms=reconnect_terms(len(self._board.registry)),
                 token_expires_at=principal.expires_at if principal is not None else None,
             )
         )
 
 
-_RECONNECT = ReconnectTerms(min_delay_ms=500, max_delay_ms=20_000, stable_after_ms=60_000)
+def reconnect_terms(clients: int) -> ReconnectTerms:
+    """Return how those whom this process serves come back together; few need not wait as long as many.
+
+    Source: contract.md section 5, "full jitter 0.5-20 s, counter reset only after a stable minute".
+    """
+    low, high = _LONGEST_WAIT_S
+    return _reconnect_terms(min(high, max(low, -(-clients // _CLIENTS_PER_SECOND))))
+
+
+@cache
+def _reconnect_terms(longest_wait_s: int) -> ReconnectTerms:
+    return ReconnectTerms(min_delay_ms=500, max_delay_ms=longest_wait_s * 1000, stable_after_ms=60_000)
 
 
 def _terms(options: HubOptions) -> tuple[HeartbeatTerms, Limits]:

@@ -32,7 +32,7 @@ _PLAIN_HEAD = re.compile(
 )
 _UPGRADE = b"\nupgrade: websocket\r"
 # A body, or somebody who waits to be asked for one.
-_NOT_PLAIN = (b"\ncontent-length:", b"\ntransfer-encoding:", b"\nexpect:")
+_NOT_PLAIN = re.compile(rb"\n(?:content-length|transfer-encoding|expect):")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def is_plain(data: bytes, policy: Policy) -> bool:
     head = data.lower()
     # Which of two such headers counts, and lists in them, is where parsers differ.
     single = head.count(b"\nconnection:") == 1 and head.count(b"\nupgrade:") == 1 == head.count(_UPGRADE)
-    return single and not any(name in head for name in _NOT_PLAIN)
+    return single and _NOT_PLAIN.search(head) is None
 
 
 def judge(head: bytes, policy: Policy, peer_ip: str) -> Acceptance | Refusal:
@@ -163,12 +163,17 @@ def _headers(rest: bytes) -> dict[str, list[str]]:
     return headers
 
 
-def _words(headers: Mapping[str, list[str]], name: str) -> set[str]:
-    return {word.strip().lower() for value in headers.get(name, ()) for word in value.split(",")}
+def _has_word(headers: Mapping[str, list[str]], name: str, word: str) -> bool:
+    """Whether a list-valued header has the word (lower case) among its values."""
+    for value in headers.get(name, ()):
+        lowered = value.lower()
+        if lowered == word or ("," in lowered and word in map(str.strip, lowered.split(","))):
+            return True
+    return False
 
 
 def _upgrade_fault(headers: Mapping[str, list[str]]) -> Refusal | None:
-    if "websocket" not in _words(headers, "upgrade") or "upgrade" not in _words(headers, "connection"):
+    if not (_has_word(headers, "upgrade", "websocket") and _has_word(headers, "connection", "upgrade")):
         return Refusal(HTTPStatus.UPGRADE_REQUIRED, "This address speaks WebSocket only.", (("upgrade", "websocket"),))
     if headers.get("sec-websocket-version") != ["13"]:
         return Refusal(
