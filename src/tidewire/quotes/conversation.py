@@ -1,7 +1,7 @@
 """The quotes' messages on the socket: subscribe, edit, focus. It must not know SQL, HTTP or how rooms work inside.
 
 A client is let into the room before the quote is read, and nothing is published before it is stored: so the state
-together with the updates behind it is complete. Source: docs/quotes.md; docs/decisions/0015.
+together with the updates behind it is complete. Source: docs/quotes.md; docs/decisions/0016.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Changes of one quote leave this node in the order of their versions. What was stored and could not be published is found
 and published by ``healing``. It must not know sockets, HTTP, or who may do what.
-Source: architecture.md, the walk of a field edit; docs/decisions/0015.
+Source: architecture.md, the walk of a field edit; docs/decisions/0016.
 """
 
 from __future__ import annotations

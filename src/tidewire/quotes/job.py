@@ -1,7 +1,7 @@
 """What is done for quotes without anybody asking: expiring those whose time is over, publishing what was not published.
 
 Every node runs both; each step is done once, whichever node is first. It must not know sockets or HTTP.
-Source: docs/decisions/0015.
+Source: docs/decisions/0016.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 A change that cannot be decided here is left to be done alone: its row is locked by somebody else, its quote is missing,
 or its operation may be stored already. So no group ever waits for a row, and none can deadlock with another node's.
 It must not know what a field may contain, or who waits for the outcome.
-Source: PostgreSQL manual, "SELECT", SKIP LOCKED; docs/decisions/0015.
+Source: PostgreSQL manual, "SELECT", SKIP LOCKED; docs/decisions/0016.
 """
 
 from __future__ import annotations
