@@ -11,10 +11,8 @@ from __future__ import annotations
 import itertools
 import json
 import random
-import resource
 import select
 import socket
-import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable
@@ -25,8 +23,8 @@ import msgspec
 from tests.support.crowd import ARRIVING, PING, PONG, TEXT, client_frame, handshake, take_frame
 
 from bench.measure import percentile
+from bench.orders import obey
 
-OPEN_FILES = 20_000
 # Each entry is a read of the database by the server, which has eight connections for them.
 ENTERING = 32
 PATIENCE_S = 20.0
@@ -268,17 +266,5 @@ def _spread(name: str, values: list[float]) -> dict[str, float]:
     }
 
 
-def main() -> None:
-    """Obey."""
-    resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
-    load = Load()
-    for line in sys.stdin:
-        command = json.loads(line)
-        what = command.pop("do")
-        cpu = time.process_time()
-        answer = getattr(load, what)(**command)
-        print(json.dumps({**answer, "client_cpu_s": time.process_time() - cpu}), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    obey(Load())

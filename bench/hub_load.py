@@ -15,17 +15,16 @@ import contextlib
 import json
 import os
 import re
-import resource
 import select
 import socket
 import struct
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-OPEN_FILES = 20_000
+from bench.orders import obey
+
 # A listening socket's queue is 2,048; more connects at once would be retried by the kernel after a second.
 CONNECTING = 512
 TOKEN = b'"type":"room_message"'
@@ -261,17 +260,5 @@ def _frame(payload: bytes) -> bytes:
     return b"\x81" + length + bytes(4) + payload
 
 
-def main() -> None:
-    """Obey."""
-    resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
-    load = Load()
-    for line in sys.stdin:
-        command = json.loads(line)
-        what = command.pop("do")
-        cpu = time.process_time()
-        answer = getattr(load, what)(**command)
-        print(json.dumps({**answer, "client_cpu_s": time.process_time() - cpu}), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    obey(Load())

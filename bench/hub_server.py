@@ -23,6 +23,7 @@ from typing import Any
 import uvloop
 from tests.support.hub_server import RULES, Doorman, make_hub, running
 
+from bench.orders import OPEN_FILES
 from tidewire.bus.redis import RedisBus
 from tidewire.bus.redis_log import RedisRoomLog
 from tidewire.bus.redis_members import RedisMembers
@@ -34,7 +35,6 @@ from tidewire.hub.links import Links
 from tidewire.hub.switchboard import HubOptions
 from tidewire.web.footprint import settle
 
-OPEN_FILES = 20_000
 PAYLOAD_BYTES = 200
 
 
