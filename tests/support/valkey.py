@@ -40,6 +40,11 @@ class ValkeyProcess:
         return f"redis://127.0.0.1:{self.port}/0"
 
     @property
+    def folder(self) -> Path:
+        """Return where it keeps its data."""
+        return Path(self._directory.name)
+
+    @property
     def pid(self) -> int | None:
         """Return the process's id; None while it does not run."""
         return None if self._process is None else self._process.pid
@@ -58,7 +63,7 @@ class ValkeyProcess:
         raise RuntimeError(f"valkey-server did not start: {self._log().read_text()[-2000:]}")
 
     def _log(self) -> Path:
-        return Path(self._directory.name) / "valkey.log"
+        return self.folder / "valkey.log"
 
     def _try(self, port: int) -> bool:
         options = {"save": "", "appendonly": "no", "bind": "127.0.0.1", "port": str(port), **self._options}
