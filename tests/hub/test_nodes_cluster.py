@@ -99,6 +99,8 @@ def judge(runs: list[NodeRun], lives: list[int]) -> None:
         assert len(epochs) == count
         for follower in run.followers:
             assert [epoch for epoch, _ in follower.told()] == epochs
+            # It was inside before the first message, so that in an epoch that stands it has seen all of them.
+            assert follower.told()[0][1] == 0
         assert run.missed() <= set(epochs[:-1])
 
 
