@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import statistics
 import sys
 import tempfile
 import time
@@ -31,6 +32,9 @@ from bench.measure import Figure, Result, percentile
 SHOWN = 20
 PEACE_S = 3.0
 STORAGE_S = 8.0
+# What is timed is the nodes' fan-out: the process that plays the clients must not fill a core of the same machine.
+STORAGE_CLIENTS = 40
+STORAGE_RATE = 100.0
 GHOSTS = 40
 NODE_KILLS = 10
 MASSES_ROOMS = 100
@@ -114,29 +118,45 @@ async def freeze(chosen: argparse.Namespace) -> Found:
 
 async def storage(chosen: argparse.Namespace) -> Found:
     """Postgres stopped with SIGSTOP, and killed (R12)."""
-    scale = Scale(1, chosen.clients, chosen.rooms, 10, chosen.rate, 0.0)
-    found: dict[str, outages.Storage] = {}
+    clients, rate = min(chosen.clients, STORAGE_CLIENTS), min(chosen.rate, STORAGE_RATE)
+    scale = Scale(1, clients, min(chosen.rooms, outages.WITNESSED), 10, rate, 0.0)
+    found: dict[str, list[outages.Storage]] = {"freeze": [], "kill": []}
     with tempfile.TemporaryDirectory() as folder:
         async with plant(Path(folder), users=scale.users) as built:
             run = Storm(built, scale, chosen.seed, "storage", steady=True)
 
             async def script() -> None:
-                for how in ("freeze", "kill"):
+                for how in ("freeze", "kill") * chosen.rounds:
                     await asyncio.sleep(PEACE_S)
-                    found[how] = await outages.without_storage(run, how, STORAGE_S)
+                    found[how].append(await outages.without_storage(run, how, STORAGE_S))
 
             outcome = await run.play(script)
     figures = judged(outcome)
-    codes: Counter[str] = Counter()
-    for how, one in found.items():
-        before, during = p99(one.before) * 1000, p99(one.during) * 1000
-        codes += Counter(code for _, code in one.refused)
-        figures += [
-            Figure(f"{how}: p99 from publish to client", during, "ms", before * 1.1, "below", before, "before it"),
-            Figure(f"{how}: slowest answer to what needs Postgres", max(took for took, _ in one.refused), "s", 2.0),
-            Figure(f"{how}: from its return until that is answered", one.recovered_s, "s", 5.0),
-        ]
-    return Result("storage", tuple(figures), {**told(outcome), "answers": dict(codes)}), outcome.violations
+    for how, rounds in found.items():
+        figures += _without_storage(how, rounds)
+    codes = Counter(code for rounds in found.values() for one in rounds for _, code in one.refused)
+    parameters = {**told(outcome), "clients": clients, "rate": rate, "rounds": chosen.rounds, "answers": dict(codes)}
+    return Result("storage", tuple(figures), parameters), outcome.violations
+
+
+def _without_storage(how: str, rounds: Sequence[outages.Storage]) -> list[Figure]:
+    """Figures of the outages of one kind: all their messages together, and the middle of their ratios."""
+    before = [took * 1000 for one in rounds for took in one.before]
+    during = [took * 1000 for one in rounds for took in one.during]
+    crowded_before = p99([took for one in rounds for took in one.crowded_before]) * 1000
+    crowded = p99([took for one in rounds for took in one.crowded]) * 1000
+    ratio = statistics.median(p99(one.during) / p99(one.before) for one in rounds)
+    was, middle = p99(before), percentile(before, 50)
+    slowest = max(took for one in rounds for took, _ in one.refused)
+    return [
+        Figure(f"{how}: p99 from publish to a witness", p99(during), "ms", was * 1.1, "below", was, "before"),
+        Figure(f"{how}: p50", percentile(during, 50), "ms", None, "below", middle, "before"),
+        Figure(f"{how}: p99 during it over p99 before it, the median round", ratio, "x", 1.1),
+        Figure(f"{how}: messages timed, before and during", len(before) + len(during), ""),
+        Figure(f"{how}: p99, as the clients' process sees it", crowded, "ms", None, "below", crowded_before, "before"),
+        Figure(f"{how}: slowest answer to what needs Postgres", slowest, "s", 2.0),
+        Figure(f"{how}: from its return until that is answered", max(one.recovered_s for one in rounds), "s", 5.0),
+    ]
 
 
 async def resume(chosen: argparse.Namespace) -> Found:
@@ -259,6 +279,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=100, help="SIGKILLs of nodes; half as many of Valkey")
     parser.add_argument("--rate", type=float, default=250.0, help="publishes a second")
     parser.add_argument("--freezes", type=float, nargs="+", default=[5.0, 30.0], metavar="SECONDS")
+    # Many, not long: what else the machine does falls on both sides of a short one.
+    parser.add_argument("--rounds", type=int, default=5, help="freezes and kills each of the part storage")
     parser.add_argument("--revocations", type=int, default=10_000)
     parser.add_argument("--cuts", type=int, default=5, help="revocations of all users with one node's bus cut")
     parser.add_argument("--masses", type=int, default=10_000, help="clients of the part masses")

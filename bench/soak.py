@@ -15,19 +15,15 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 from tests.support.coming_and_going import BATCH, cycle, ways
-from tests.support.house import House, housing
+from tests.support.house import POOLED, House, housing, pooled, without_pool
 from tests.support.population import populate
-
-from tidewire.store.bulkhead import BACKGROUND, PROBE, REQUESTS
 
 WARM_UP = 1_000
 USERS = 40
 SAMPLE_S = 1.0
 REPORT_S = 60.0
-POOLED = sum(limits.connections for limits in (REQUESTS, BACKGROUND, PROBE))
 MIB = 1_048_576
 
 
@@ -63,7 +59,7 @@ def run(house: House, cycles: int, seconds: float, soak_s: float) -> int:
     for name, before in without_pool(baseline).items():
         mark = "" if found[name] == before else f"   NOT BACK: {found[name]}"
         print(f"  {name:<16} {len(before) if isinstance(before, list) else before}{mark}")
-    pools = [sum(file.endswith(".db") for file in each["files"]) for each in (baseline, after)]
+    pools = [pooled(each) for each in (baseline, after)]
     print(f"  database connections {pools[0]} at the baseline, {pools[1]} now; full pools have {POOLED}")
     print(f"  stalls of the loop {house.metric('tidewire_event_loop_stalls_total'):.0f}")
     for name, samples in (("cycles", first), ("soak", second)):
@@ -74,11 +70,6 @@ def run(house: House, cycles: int, seconds: float, soak_s: float) -> int:
             f"slope {slope(samples) / MIB * 3600:+.2f} MiB/h"
         )
     return 0 if found == without_pool(baseline) and pools[1] <= POOLED else 1
-
-
-def without_pool(holdings: dict[str, Any]) -> dict[str, Any]:
-    """Leave out the files of pooled database connections: a pool keeps as many as were ever needed at once."""
-    return holdings | {"files": [file for file in holdings["files"] if ".db" not in file]}
 
 
 def come_and_go(house: House, cycles: int, pace_s: float) -> list[tuple[float, float]]:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.bus.conftest import QUICK
 from tests.support.fault_proxy import FaultProxy
+from tests.support.scripted_broker import ScriptedBroker
 from tests.support.valkey import BareClient, ValkeyProcess
 from tidewire.bus.redis_log import RedisRoomLog
 from tidewire.bus.room_log import Bounds, Place
@@ -65,6 +66,51 @@ async def test_a_server_that_evicts_is_refused(make_log: MakeLog, policy: str) -
         assert error.required_action
         assert error.will_not
         assert log.commands.in_flight == 0
+
+
+def about(**facts: str) -> bytes:
+    """Return what INFO says of a server that is fit for use but for its version."""
+    usual = {"run_id": "a" * 40, "role": "master", "maxmemory_policy": "noeviction", "aof_enabled": "0"}
+    text = "".join(f"{name}:{value}\r\n" for name, value in {**usual, **facts}.items()).encode()
+    return b"$%d\r\n%b\r\n" % (len(text), text)
+
+
+@pytest.mark.parametrize(
+    ("facts", "shown"),
+    [
+        ({"redis_version": "6.2.14"}, "Redis 6.2.14"),
+        ({"redis_version": "6.9.242"}, "Redis 6.9.242"),
+        ({"redis_version": "7.2.4", "server_name": "valkey", "valkey_version": "7.2.9"}, "Valkey 7.2.9"),
+        ({}, "Redis ?"),
+        ({"redis_version": "seven"}, "Redis seven"),
+    ],
+)
+async def test_a_server_that_is_too_old_is_refused(make_log: MakeLog, facts: dict[str, str], shown: str) -> None:
+    """By its own word, which a real one of that age gives: three sentences, and nothing is asked of it any more."""
+    async with ScriptedBroker() as broker:
+        broker.answers[b"info"] = about(**facts)
+        log = make_log(broker.url)
+        with pytest.raises(SettingsError) as refusal:
+            await log.start()
+        assert shown in refusal.value.message
+        assert "Redis 7 or Valkey 8" in refusal.value.required_action
+        assert "does not start" in refusal.value.will_not
+        assert broker.commands[-1] == [b"INFO"]
+        assert log.commands.in_flight == 0
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [{"redis_version": "7.0.0"}, {"redis_version": "10.1"}, {"redis_version": "7.2.4", "valkey_version": "8.0.0"}],
+)
+async def test_the_oldest_that_will_do(make_log: MakeLog, facts: dict[str, str]) -> None:
+    """A server of the first version that is taken is used, and one with more digits is newer, not older."""
+    async with ScriptedBroker() as broker:
+        broker.answers |= {b"info": about(**facts), b"config": b"*2\r\n$11\r\nappendfsync\r\n$8\r\neverysec\r\n"}
+        log = make_log(broker.url)
+        await log.start()
+        assert log.status().state == "up"
+        await log.stop()
 
 
 async def test_nobody_there_is_told_at_the_start(make_log: MakeLog) -> None:

@@ -17,6 +17,7 @@ import asyncpg
 import httpx2
 
 from tests.chaos.plant import Node, Plant
+from tests.chaos.publisher import Ledger
 from tests.chaos.storm import Storm
 from tests.chaos.wire import Message as Said
 from tests.chaos.wire import Wire, open_wire
@@ -96,37 +97,59 @@ class Storage:
     """What an outage of Postgres was like; seconds.
 
     Attributes:
-        before, during: From the first sending of a message until a client had it, each one.
+        before, during: From the first sending of a message until the witness had it, a process with nothing else to do.
+        crowded_before, crowded: The same, seen by the process that plays all the clients.
         refused: (seconds, code) of what needs the database, while it was away.
         recovered_s: From its return until a login's page is answered as before.
     """
 
     before: list[float] = field(default_factory=list)
     during: list[float] = field(default_factory=list)
+    crowded_before: list[float] = field(default_factory=list)
+    crowded: list[float] = field(default_factory=list)
     refused: list[tuple[float, str]] = field(default_factory=list)
     recovered_s: float = 0.0
 
 
 async def without_storage(storm: Storm, how: str, lasts_s: float) -> Storage:
     """Freeze or kill Postgres for that long while ``storm`` publishes over sockets."""
-    loop, found = asyncio.get_running_loop(), Storage()
-    storm.ledger.timed = True
-    into = found.before
-    storm.seen.heard = lambda _, name: _note(into, storm.ledger.sent, name, loop.time())
-    async with httpx2.AsyncClient(trust_env=False, timeout=30) as http:
+    loop, found, ledger = asyncio.get_running_loop(), Storage(), storm.ledger
+    steady = storm.plant.nodes[-1]
+    assert steady.port is not None
+    headers = storm.plant.people.headers_of(steady.port, storm.scale.users - 1)
+    async with (
+        watching(steady.port, headers, storm.rooms[:WITNESSED]) as witness,
+        httpx2.AsyncClient(trust_env=False, timeout=30) as http,
+    ):
+        # What is published while the witness comes was not sent for it.
+        ledger.timed = True
+        into = found.crowded_before
+        storm.seen.heard = lambda _, name: _note(into, ledger.sent, name, loop.time())
         # The same is asked before, so that the two times differ by the outage alone.
         await _ask_for(http, storm.plant, lasts_s)
         async with _away(storm.plant, how):
-            into = found.during
+            away, into = loop.time(), found.crowded
             found.refused += await _ask_for(http, storm.plant, lasts_s)
-            into = []
+            returning, into = loop.time(), []
         storm.seen.heard = None
         returned = loop.time()
         async with asyncio.timeout(CEILING_S):
             while (await _needs_storage(http, storm.plant))[1] != KNOWN:  # noqa: ASYNC110
                 await asyncio.sleep(PAUSE_S)
-    found.recovered_s = loop.time() - returned
+        found.recovered_s = loop.time() - returned
+        came = await witness.tell()
+    _part(found, ledger, came, away, returning)
     return found
+
+
+def _part(found: Storage, ledger: Ledger, came: Mapping[str, list[float]], away: float, returning: float) -> None:
+    """Part what the witness saw by when it was sent."""
+    ledger.timed = False
+    for name, at in ledger.sent.items():
+        into = found.before if at < away else found.during if at < returning else None
+        if into is not None:
+            into += [time - at for time in came.get(name, ())]
+    ledger.sent.clear()
 
 
 @contextlib.asynccontextmanager

@@ -1,6 +1,7 @@
-"""One outage at a time under real processes: Valkey frozen, Postgres gone, rights taken away (bars R11, R12, R14).
+"""One outage at a time under real processes: Valkey frozen, Postgres gone, rights taken away, a node's clients adrift.
 
-The bounded version of ``make chaos``. No time is asserted but by a ceiling that catches a wait without an end.
+Bars R8, R11, R12, R14: the bounded version of ``make chaos``. No time is asserted but by a
+ceiling that catches a wait without an end.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.outages import freeze, without_storage
+from tests.chaos.outages import Exodus, exodus, freeze, without_storage
 from tests.chaos.plant import plant
 from tests.chaos.revoking import CODES, Rounds, registrar
 from tests.chaos.storm import Scale, Storm
@@ -57,6 +58,24 @@ async def test_without_postgres_messages_flow_and_what_needs_it_is_refused(tmp_p
     assert len(found[0].refused) > 0
     assert len(found[0].during) > 0
     assert outcome.refusals == {}
+
+
+async def test_all_clients_of_a_killed_node_come_back_at_once(tmp_path: Path) -> None:
+    """SIGKILL of one of two nodes: the other lets all of its clients in and resumes them, refuses none, serves on."""
+    scale = Scale(publishes=1, clients=300, rooms=15, publishers=4, rate=20.0, hops=0.0)
+    found = Exodus()
+    async with asyncio.timeout(CEILING_S), plant(tmp_path, users=scale.users, proxied=False) as built:
+        run = Storm(built, scale, seed(1), "masses", steady=True, ceiling_s=CEILING_S)
+        outcome = await run.play(lambda: exodus(run, found))
+    assert outcome.violations == []
+    # Everybody has entered once for the first time; whoever was lost has resumed with everything.
+    assert outcome.not_recovered == scale.clients
+    assert outcome.recovered == len(found.resumed_s) > 0
+    # No connection ended but with the node, and nobody was told to come later.
+    assert set(outcome.ends) == {1006}
+    assert outcome.refusals == {}
+    # Those who stayed were served meanwhile.
+    assert len(found.delays) > 0
 
 
 async def test_what_comes_after_a_revocation_reaches_nobody_on_either_node(tmp_path: Path) -> None:

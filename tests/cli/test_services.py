@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import socket
@@ -12,6 +13,7 @@ import pytest
 
 from tests.cli.conftest import Run
 from tests.support.command import Service, environment, is_running, run_command
+from tests.support.scripted_broker import ScriptedBroker
 from tests.support.served import SECRET
 
 
@@ -56,6 +58,22 @@ def test_serve_with_a_redis_that_is_down_says_so(values: dict[str, str], tmp_pat
     assert "to do:" in done.stderr
     assert "does not fall back" in done.stderr
     assert "hush-hush" not in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+async def test_serve_with_a_redis_that_is_too_old_says_so(values: dict[str, str], tmp_path: Path) -> None:
+    """What it is, what to use instead, exit code 1; no room is kept where scripts behave otherwise."""
+    facts = b"redis_version:6.2.14\r\nrole:master\r\nmaxmemory_policy:noeviction\r\n"
+    async with ScriptedBroker() as broker:
+        # Nobody holds the lease.
+        broker.answers[b"eval"] = b"*4\r\n:0\r\n$1\r\n0\r\n$0\r\n\r\n:0\r\n"
+        broker.answers[b"info"] = b"$%d\r\n%b\r\n" % (len(facts), facts)
+        there = {**values, "TIDEWIRE_REDIS_URL": broker.url}
+        done = await asyncio.to_thread(run_command, "serve", "--no-feed", values=there, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "too old (Redis 6.2.14)" in done.stderr
+    assert "to do: Use Redis 7 or Valkey 8" in done.stderr
+    assert "does not start" in done.stderr
     assert "Traceback" not in done.stderr
 
 

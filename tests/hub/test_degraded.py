@@ -6,7 +6,7 @@ import asyncio
 
 from tests.support.fault_proxy import FaultProxy
 from tests.support.nodes import nodes
-from tests.support.valkey import ValkeyProcess, valkey
+from tests.support.valkey import BareClient, ValkeyProcess, valkey
 
 __all__ = ["valkey"]
 ROOM = "app:x"
@@ -34,6 +34,30 @@ async def test_everybody_is_told_that_rooms_are_cut_off_and_that_they_are_back(v
                 assert reply["error"]["temporary"]
         assert await client.messages(ROOM, 1) == [(1, "x")]
         assert client.socket.closed is None
+
+
+async def test_a_broker_that_takes_no_writes_is_told_like_one_that_is_away(valkey: ValkeyProcess) -> None:
+    """It becomes a replica, nobody is cut: degraded, publishes refused as temporary; then restored, and there once."""
+    broker = BareClient(valkey.port)
+    async with nodes(valkey.url, valkey.url) as (here, there):
+        writer, reader = await here.client("admin-1"), await there.client("user-1")
+        for client in (writer, reader):
+            await client.enter(ROOM)
+        assert await broker.command("REPLICAOF", "127.0.0.1", "1") == b"+OK"
+        refused = await writer.ask("publish", room_id=ROOM, data="x", op_id="op-1")
+        assert refused["error"]["code"] in ("broker_readonly", "broker_unavailable")
+        assert refused["error"]["temporary"]
+        for client in (writer, reader):
+            await client.take(lambda message: message.get("status") == "degraded")
+        assert await broker.command("REPLICAOF", "NO", "ONE") == b"+OK"
+        for client in (writer, reader):
+            await client.take(lambda message: message.get("status") == "restored")
+        async with asyncio.timeout(20):
+            while not (reply := await writer.ask("publish", room_id=ROOM, data="x", op_id="op-1"))["ok"]:
+                assert reply["error"]["temporary"]
+        for client in (writer, reader):
+            assert await client.messages(ROOM, 1) == [(1, "x")]
+            assert client.socket.closed is None
 
 
 async def test_a_node_that_was_cut_off_hears_what_it_missed_without_a_further_message(valkey: ValkeyProcess) -> None:

@@ -353,3 +353,27 @@ async def test_a_token_of_somebody_else_does_not_refresh(stage: Stage) -> None:
         client.send("auth_refresh", id=number, token=token)
         await turns()
     assert [m["error"]["code"] for m in client.read("reply")] == ["permission_denied", "unauthorized"]
+
+
+# ---- rooms that nobody needs
+
+
+async def test_rooms_that_nobody_would_miss_are_forgotten_little_by_little(stage: Stage) -> None:
+    """A round begins each minute and takes its time, so that many rooms are no stall; who is inside keeps theirs."""
+    stays = await stage.client("user-0")
+    for number in range(1, 802):
+        (await stage.client(f"user-{number}")).lose()
+    for _ in range(59):
+        stays.send("ping")
+        await stage.clock.advance(1.0)
+    left = [len(stage.hub.rooms())]
+    for _ in range(8):
+        stays.send("ping")
+        await stage.clock.advance(1.0)
+        left.append(len(stage.hub.rooms()))
+    assert left[0] == 802 > left[3] > left[5] > left[8] > 600
+    for _ in range(50):
+        stays.send("ping")
+        await stage.clock.advance(1.0)
+    assert [info.room_id for info in stage.hub.rooms()] == ["user:0"]
+    assert stays.read("gap") == []

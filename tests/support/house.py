@@ -19,11 +19,14 @@ from tests.support.command import Service
 from tests.support.crowd import Crowd, Guest
 from tests.support.population import DIRECT, Population
 from tests.support.served import settings
+from tidewire.store.bulkhead import BACKGROUND, PROBE, REQUESTS
 
 ROOM = "app:hall"
 BLOCK_S = 3.0
 # Half handshakes are cut after 10 s, closing ones after 2 s, and absences are held back for a while.
 SETTLE_S = 30.0
+# Database connections of full pools.
+POOLED = sum(limits.connections for limits in (REQUESTS, BACKGROUND, PROBE))
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,16 @@ class House:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 raise AssertionError(f"it ended with {self.service.process.wait(0.1)}")
         return found
+
+
+def pooled(holdings: dict[str, Any]) -> int:
+    """Return how many database connections (of SQLite) there are."""
+    return sum(file.endswith(".db") for file in holdings["files"])
+
+
+def without_pool(holdings: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the files of pooled database connections: a pool keeps as many as were ever needed at once."""
+    return holdings | {"files": [file for file in holdings["files"] if ".db" not in file]}
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from tests.support.history_checker import Entered, Event, Gapped, Left, Message, Published, Violation, check
@@ -28,6 +28,7 @@ class NodeFollower:
         self._client: NodeClient | None = None
         self.log: list[Event] = []
         self.changed = asyncio.Event()
+        self.entered = asyncio.Event()
 
     async def follow(self) -> None:
         """Come, read, be cut, come back, until cancelled."""
@@ -45,6 +46,17 @@ class NodeFollower:
         if client is not None and client.socket.closed is None:
             client.lose()
             client.socket.close(1006, "cut")
+
+    def told(self) -> list[tuple[str, int]]:
+        """The places at which it was let in without what it had missed, in their order."""
+        return [(event.epoch, event.offset) for event in self.log if isinstance(event, Entered) and not event.recovered]
+
+    def owed(self, published: Sequence[Published]) -> set[str | None]:
+        """The epochs of which it did not get something that was acknowledged and comes after what it was told."""
+        seen = {(event.epoch, event.offset) for event in self.log if isinstance(event, Message)}
+        since: dict[str | None, int] = dict(self.told())
+        missing = [entry for entry in published if (entry.epoch, entry.offset) not in seen]
+        return {entry.epoch for entry in missing if (entry.offset or 0) > since.get(entry.epoch, 0)}
 
     def at(self, epoch: str, offset: int) -> bool:
         """Whether it has everything up to there."""
@@ -82,6 +94,7 @@ class NodeFollower:
             return
         if kind == "subscribed":
             self.log.append(Entered(message["epoch"], message["offset"], message["recovered"], message["replayed"]))
+            self.entered.set()
             if not message["recovered"]:
                 self._place = {"epoch": message["epoch"], "offset": message["offset"]}
         elif kind == "gap":
@@ -119,10 +132,15 @@ class NodeRun:
     async def play(
         self, faults: list[Fault], *, publishers: int = 4, publishes: int = 100, ceiling_s: float = 50.0
     ) -> None:
-        """Publish, break and cut until all is published and every fault has happened; then let everybody catch up."""
+        """Publish, break and cut until all is published and every fault has happened; then let everybody catch up.
+
+        Nothing is published before every follower is in the room: who comes late on a busy machine has missed nothing.
+        """
         async with asyncio.timeout(ceiling_s):
             tasks = [asyncio.create_task(follower.follow()) for follower in self.followers]
             try:
+                for follower in self.followers:
+                    await follower.entered.wait()
                 async with asyncio.TaskGroup() as group:
                     for number in range(publishers):
                         group.create_task(self._publish(number, publishes))
@@ -138,6 +156,10 @@ class NodeRun:
         return check(
             [*self.published, *self.unsure], {f"follower {n}": each.log for n, each in enumerate(self.followers)}
         )
+
+    def missed(self) -> set[str | None]:
+        """The epochs of which somebody is owed something that was acknowledged."""
+        return {epoch for follower in self.followers for epoch in follower.owed(self.published)}
 
     def count(self, kind: type[Event], **members: Any) -> int:
         """How often something was seen by anybody."""

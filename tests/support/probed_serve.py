@@ -29,7 +29,7 @@ def holdings(platform: Platform) -> dict[str, object]:
     assert platform.web is not None
     hub = platform.web.hub_side.hub
     board = hub._board
-    board.rooms.sweep(time.monotonic() + LATER_S)
+    board.rooms.sweep([info.room_id for info in board.rooms.info()], time.monotonic() + LATER_S)
     numbers = hub.statistics()
     gc.collect()
     return {

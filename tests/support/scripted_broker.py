@@ -72,6 +72,8 @@ class ScriptedBroker:
             return confirmation(kind, words[1])
         if kind == b"ping":
             return b"*2\r\n$4\r\npong\r\n$0\r\n\r\n" if subscribed else b"+PONG\r\n"
+        if kind == b"role":
+            return b"*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n"
         return b":0\r\n" if kind == b"publish" else b"+OK\r\n"
 
 

@@ -23,21 +23,33 @@ class ValkeyProcess:
     """One server process on 127.0.0.1, with its data in a directory of its own.
 
     Args:
-        options: Lines of the configuration, name -> value.
+        options: Lines of the configuration, name -> value; they can be changed until it is started.
     """
 
     def __init__(self, **options: str) -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="tidewire-valkey-")
-        self._options = options
+        self.options = options
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
         # Only for members of a cluster; the usual one, 10,000 above the port, need not exist.
         self.cluster_port = 0
+        # Only for one that is given a certificate.
+        self.tls_port = 0
 
     @property
     def url(self) -> str:
         """Return the URL without credentials."""
         return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def folder(self) -> Path:
+        """Return where it keeps its data."""
+        return Path(self._directory.name)
+
+    @property
+    def main_port(self) -> int:
+        """Return the port at which servers of a cluster find each other."""
+        return self.tls_port or self.port
 
     @property
     def pid(self) -> int | None:
@@ -49,19 +61,22 @@ class ValkeyProcess:
         # A free port can be taken by somebody else before the server binds it, so a failed start tries another one.
         for _ in range(5):
             port = self.port or _free_port()
-            if "cluster_enabled" in self._options and not self.port:
+            if "cluster_enabled" in self.options and not self.port:
                 self.cluster_port = _free_port()
-                self._options["cluster_port"] = str(self.cluster_port)
+                self.options["cluster_port"] = str(self.cluster_port)
+            if "tls_cert_file" in self.options and not self.port:
+                self.tls_port = _free_port()
+                self.options["tls_port"] = str(self.tls_port)
             if self._try(port):
                 self.port = port
                 return
         raise RuntimeError(f"valkey-server did not start: {self._log().read_text()[-2000:]}")
 
     def _log(self) -> Path:
-        return Path(self._directory.name) / "valkey.log"
+        return self.folder / "valkey.log"
 
     def _try(self, port: int) -> bool:
-        options = {"save": "", "appendonly": "no", "bind": "127.0.0.1", "port": str(port), **self._options}
+        options = {"save": "", "appendonly": "no", "bind": "127.0.0.1", "port": str(port), **self.options}
         arguments = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", value)]
         with self._log().open("ab") as log:
             program = os.environ.get("TEST_REDIS_BINARY") or str(get_binary_path())

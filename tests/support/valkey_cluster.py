@@ -79,7 +79,7 @@ class ValkeyCluster:
             await self.ask(server, "CLUSTER", "ADDSLOTSRANGE", first, last)
             await self.ask(server, "CLUSTER", "SET-CONFIG-EPOCH", index + 1)
         for server in everybody[1:]:
-            await self.ask(server, "CLUSTER", "MEET", "127.0.0.1", everybody[0].port, everybody[0].cluster_port)
+            await self.ask(server, "CLUSTER", "MEET", "127.0.0.1", everybody[0].main_port, everybody[0].cluster_port)
         await self._until(lambda: self._agreed(len(everybody)))
         for replica in self.replicas:
             await self.ask(replica, "CLUSTER", "REPLICATE", await self.name(self.servers[0]))
@@ -94,7 +94,7 @@ class ValkeyCluster:
 
     async def hand_over(self, source: ValkeyProcess, to: ValkeyProcess, *keys: str | bytes) -> None:
         """Move keys."""
-        await self.ask(source, "MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS", *keys)
+        await self.ask(source, "MIGRATE", "127.0.0.1", to.main_port, "", 0, 5000, "KEYS", *keys)
 
     async def move(self, name: str, to: ValkeyProcess, source: ValkeyProcess | None = None) -> None:
         """Move the slot of a name to another server, key by key, as resharding tools do."""

@@ -1,7 +1,9 @@
 """The publishing half of a broker bus: outbox, round trips, confirmations, pings. It must not know subscriptions.
 
 Every round trip carries as much as is waiting (bounded) and is confirmed message by message, so that a break can tell
-unsent from unconfirmed. An idle connection carries a ping instead: publishing and health are the same path.
+unsent from unconfirmed. An idle connection carries a ping instead: publishing and health are the same path. Now and
+then the server is asked for its role: one that has become a replica takes messages, and those at the primary never hear
+them.
 """
 
 from __future__ import annotations
@@ -12,7 +14,17 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from tidewire.bus.outbox import Outbox
-from tidewire.bus.wire import PLAIN, BrokerLimits, Dialect, Refusal, Wire, encode_command, wait_at_most
+from tidewire.bus.wire import (
+    PLAIN,
+    ROLE,
+    BrokerLimits,
+    Dialect,
+    Refusal,
+    Wire,
+    encode_command,
+    require_primary,
+    wait_at_most,
+)
 from tidewire.core.clock import Clock
 from tidewire.core.errors import BusError
 from tidewire.core.throttle import Throttle
@@ -20,6 +32,8 @@ from tidewire.core.throttle import Throttle
 _PING = encode_command(b"PING")
 # Room channels come and go; the cache of encoded heads is simply started anew above this (about 400 KB).
 _MAX_HEADS = 4096
+# However busy it is: what goes to a server that has just become a replica is heard by few.
+_LOOK_EVERY_S = 1.0
 
 
 class BrokerPublisher:
@@ -61,6 +75,8 @@ class BrokerPublisher:
         self._pings: list[asyncio.Future[None]] = []
         self._heads: dict[str, bytes] = {}
         self._rejections = Throttle()
+        self._look_at = 0.0
+        self._unsure = Throttle()
         self._log = structlog.get_logger(__name__)
 
     def publish(self, channel: str, payloads: Sequence[bytes]) -> None:
@@ -128,12 +144,12 @@ class BrokerPublisher:
         return unsent, unconfirmed
 
     async def _round(self, wire: Wire) -> None:
-        """One round trip: a chunk of the outbox, and a ping if that is empty or somebody asked for one."""
+        """One round trip: a chunk of the outbox, and a look at the server if that is empty, due or asked for."""
         frames = self.outbox.take(self._limits.chunk_messages, self._limits.chunk_bytes)
         pings = len(self._pings)
         began = self._clock.monotonic()
-        with_ping = bool(pings or not frames)
-        await wire.write(b"".join([*frames, _PING] if with_ping else frames))
+        looks = bool(pings or not frames or began >= self._look_at)
+        await wire.write(b"".join([*frames, _PING, ROLE] if looks else frames))
         for index in range(len(frames)):
             try:
                 answer = await wire.read()
@@ -146,8 +162,10 @@ class BrokerPublisher:
             self.outbox.confirm()
             if index == 0:
                 self._measure(began)
-        if with_ping:
+        if looks:
+            self._look_at = began + _LOOK_EVERY_S
             await self._pong(wire)
+            await self._role(wire)
             if not frames:
                 self._measure(began)
         for answer in self._pings[:pings]:
@@ -165,6 +183,24 @@ class BrokerPublisher:
         else:
             if answer != b"PONG":
                 raise _nonsense(answer)
+
+    async def _role(self, wire: Wire) -> None:
+        try:
+            answer = await wire.read()
+        except Refusal as refusal:
+            count = self._unsure.admit(self._clock.monotonic())
+            if count:
+                self._log.warning(
+                    "bus_role_unknown",
+                    what_happened=f"The server does not say whether it is a replica: {refusal}",
+                    count=count,
+                    required_action="Allow the Redis user +role (ACL SETUSER).",
+                    will_not="Tidewire will not notice that what it publishes has become unheard.",
+                )
+            return
+        if not isinstance(answer, list):
+            raise _nonsense(answer)
+        require_primary(answer)
 
     def _measure(self, began: float) -> None:
         self.rtt_ms = (self._clock.monotonic() - began) * 1000.0

@@ -283,7 +283,8 @@ class RedisBus:
             action = "Correct the user and password in TIDEWIRE_REDIS_URL."
         elif isinstance(error, NoPermissionError | Refusal):
             action = (
-                "Allow the Redis user +ping +select +client|setname +publish +subscribe +unsubscribe (ACL SETUSER)."
+                "Allow the Redis user +ping +role +select +client|setname +publish +subscribe +unsubscribe "
+                "(ACL SETUSER)."
             )
         return BusError(
             f"The Redis server at {self._address} cannot be used: {words(error)}.",

@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 from tidewire.bus.address import Address, parse_address
 from tidewire.bus.fanout import Watches
 from tidewire.bus.redis_wire import RedisWire, words
-from tidewire.bus.wire import BrokerLimits, Refusal, encode_command, wait_at_most
+from tidewire.bus.wire import BrokerLimits, Refusal, encode_command, require_primary, wait_at_most
 from tidewire.core.background import background
 from tidewire.core.backoff import Backoff
 from tidewire.core.clock import Clock
@@ -33,6 +33,9 @@ from tidewire.core.throttle import Throttle
 MAX_IN_FLIGHT = 10_000
 MAX_IN_FLIGHT_BYTES = 16 * 1024 * 1024
 DEADLINE_S = 1.0
+
+# The server takes no writes, or nothing at all, whoever asks: everybody is told, and it is tried like an absent one.
+_TAKES_NOTHING = ("READONLY", "MISCONF", "LOADING", "MASTERDOWN", "CLUSTERDOWN")
 
 Ask = Callable[..., Awaitable[object]]
 
@@ -247,15 +250,18 @@ class RedisCommands:
                 continue  # whoever asked has been cancelled
             if isinstance(answer, Refusal):
                 question.answer.set_exception(answer)
-                if str(answer).startswith(("READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN")):
+                if str(answer).startswith(_TAKES_NOTHING):
                     raise ConnectionResetError(f"the server takes nothing: {answer}")
             else:
                 question.answer.set_result(answer)
 
     async def _watch(self) -> None:
-        """Fail when the oldest question is overdue; ask a quiet server whether it lives."""
+        """Fail when the oldest question is overdue; ask a quiet server whether it lives and takes writes."""
         loop = asyncio.get_running_loop()
+        role: asyncio.Future[object] | None = None
         while True:
+            if role is not None and role.done() and role.exception() is None:
+                require_primary(role.result())
             if self._waiting:
                 left = self._waiting[0].at + self._deadline_s - loop.time()
                 if left <= 0:
@@ -266,9 +272,9 @@ class RedisCommands:
             self._wake.clear()
             await wait_at_most(self._wake, self._limits.ping_interval_s)
             if not self._waiting:
-                # Nobody waits for it; that it is answered in time is what counts.
-                pong = asyncio.ensure_future(self._send((b"PING",)))
-                pong.add_done_callback(_looked_at)
+                # That it is answered in time is what counts; a user that may not ask gets an answer too.
+                role = asyncio.ensure_future(self._send((b"ROLE",)))
+                role.add_done_callback(_looked_at)
 
     # -- state
 

@@ -130,7 +130,9 @@ class RedisLease:
 
     def _failed(self, error: Exception) -> BusError:
         action = "Check that the Redis or Valkey server runs and is reachable."
-        if isinstance(error, Refusal):
+        if str(error).startswith(("READONLY", "MISCONF", "OOM")):
+            action = "Find out why the server takes no writes: it is a replica now, or out of disk or memory."
+        elif isinstance(error, Refusal):
             action = "Allow the Redis user +eval +get +set +del +pexpire +pttl +time on ~tidewire:* (ACL SETUSER)."
         return BusError(
             f"The feed's lease at {self._address} cannot be asked for: {words(error)}.",

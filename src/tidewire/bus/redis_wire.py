@@ -7,6 +7,7 @@ the wire away when one is missed (a reused one can hand out another command's an
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from typing import Any
 
@@ -28,7 +29,7 @@ from redis.exceptions import (
 )
 
 from tidewire.bus.address import Address
-from tidewire.bus.wire import BrokerLimits, Refusal, encode_command
+from tidewire.bus.wire import ROLE, BrokerLimits, Refusal, encode_command, require_primary
 
 _CODES = (
     (NoScriptError, "NOSCRIPT"),
@@ -56,6 +57,12 @@ class RedisWire:
         self._keep_transport()
         await self.write(encode_command(b"PING"))
         await self.read()
+
+    async def refuse_replica(self) -> None:
+        """Raise ConnectionError if it is a replica; a server that may not be asked is taken as it is."""
+        await self.write(ROLE)
+        with contextlib.suppress(Refusal):
+            require_primary(await self.read())
 
     async def write(self, data: bytes) -> None:
         """Write ``data`` and wait until the transport has taken it."""
@@ -107,8 +114,9 @@ class RedisLink:
         self.listening = RedisWire(address, limits)
 
     async def connect(self) -> None:
-        """Connect both."""
+        """Connect both. Raises ConnectionError if the server is a replica."""
         await self.publishing.connect()
+        await self.publishing.refuse_replica()
         await self.listening.connect()
 
     async def discard(self) -> None:

@@ -84,6 +84,16 @@ def encode_command(*parts: bytes) -> bytes:
     return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in parts)
 
 
+# Asked of a server whether it is still the one that takes writes. Source: Redis manual, "ROLE".
+ROLE = encode_command(b"ROLE")
+
+
+def require_primary(role: object) -> None:
+    """Raise ConnectionError if the answer to ``ROLE`` is a replica's: others do not hear what is published there."""
+    if isinstance(role, list) and role[:1] == [b"slave"]:
+        raise ConnectionResetError("the server is a replica, which takes no writes and is not heard by others")
+
+
 async def wait_at_most(event: asyncio.Event, limit_s: float) -> None:
     """Return when ``event`` is set or ``limit_s`` has passed."""
     with contextlib.suppress(TimeoutError):

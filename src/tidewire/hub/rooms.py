@@ -25,6 +25,9 @@ from tidewire.hub.room import Room, RoomRules
 from tidewire.hub.session import Session, Subscription
 
 MAX_ROOMS = 100_000
+# A round over all rooms is begun so often, and done in so many parts: a hundred thousand at once would be a stall.
+ROUND_S = 60.0
+ROUND_PARTS = 200
 
 
 class RoomInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +91,9 @@ class Rooms:
         # Called when a member belongs to another audience of its room from now on.
         # Rooms that somebody else forgets.
         self.pinned: set[str] = set()
+        self._to_sweep: list[str] = []
+        self._part = 1
+        self._next_round = clock.monotonic() + ROUND_S
 
     def __len__(self) -> int:
         return len(self._rooms)
@@ -276,11 +282,23 @@ class Rooms:
 
     # ---- time
 
-    def sweep(self, now: float) -> None:
-        """Forget rooms that nobody is in and that remember nothing; called about once a minute."""
-        for room_id, room in list(self._rooms.items()):
-            kept = room_id in self.pinned or room.pending or self.attendance.restless(room_id)
-            if not kept and room.idle(now):
+    def tick(self, now: float) -> None:
+        """Sweep some of the rooms; called several times a second."""
+        if not self._to_sweep and now >= self._next_round:
+            self._next_round = now + ROUND_S
+            self._to_sweep = list(self._rooms)
+            self._part = len(self._to_sweep) // ROUND_PARTS + 1
+        if self._to_sweep:
+            part = self._to_sweep[-self._part :]
+            del self._to_sweep[-self._part :]
+            self.sweep(part, now)
+
+    def sweep(self, room_ids: Iterable[str], now: float) -> None:
+        """Forget those rooms that nobody is in and that remember nothing."""
+        for room_id in room_ids:
+            room = self._rooms.get(room_id)
+            kept = room_id in self.pinned or self.attendance.restless(room_id)
+            if room is not None and not kept and not room.pending and room.idle(now):
                 self.forget(room)
 
     def forget(self, room: Room[Session]) -> None:
@@ -299,7 +317,7 @@ class Rooms:
             return room
         rules = self.require_rules(address.family)
         if len(self._rooms) >= MAX_ROOMS:
-            self.sweep(self._clock.monotonic())
+            self.sweep(list(self._rooms), self._clock.monotonic())
         if len(self._rooms) >= MAX_ROOMS:
             raise Unavailable(
                 "This node has as many rooms as it can keep.",

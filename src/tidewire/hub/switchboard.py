@@ -44,7 +44,6 @@ DEGRADED = (
     "The message broker cannot be reached: new messages are not delivered until it is back. Stay connected; what was "
     "acknowledged comes later or is told as lost. Tidewire will not keep what you publish meanwhile."
 )
-SWEEP_S = 60.0
 # A tick that is this late follows a loop that stood still, and what clients sent meanwhile has not been read yet.
 LATE_S = 1.0
 
@@ -124,7 +123,6 @@ class Switchboard:
         self._timetable: Timetable[Session] = Timetable()
         self._tasks: set[asyncio.Task[None]] = set()
         self._keeper: asyncio.Task[None] | None = None
-        self._next_sweep = 0.0
 
     def _link(self, links: Links) -> None:
         self.shared = SharedRooms(self.rooms, links.log, links.bus, self.clock, self.spawn)
@@ -143,7 +141,6 @@ class Switchboard:
         """Begin to keep time."""
         if self._keeper is not None:
             raise RuntimeError("the hub runs already")
-        self._next_sweep = self.clock.monotonic() + SWEEP_S
         if self.shared is not None:
             self.shared.start()
         if self.counts is not None:
@@ -267,9 +264,7 @@ class Switchboard:
         self.limit.tick(now)
         if self.presence is not None:
             self.presence.tick(now)
-        if now >= self._next_sweep:
-            self._next_sweep = now + SWEEP_S
-            self.rooms.sweep(now)
+        self.rooms.tick(now)
 
     def _do(self, session: Session, due: Due, now: float, wall: float) -> None:
         if due is Due.HEARTBEAT:
