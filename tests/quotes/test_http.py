@@ -10,6 +10,7 @@ import httpx2
 
 from tests.support.platform import Served
 from tests.support.quotes import BASIC, edit, make_quote, open_quote, rate
+from tidewire.accounts.throttle import Throttle
 from tidewire.core.clock import SystemClock
 from tidewire.quotes.editing import QUOTED_LIFE_S
 
@@ -274,3 +275,47 @@ async def test_a_program_with_a_key_may_what_its_user_may(site: Served) -> None:
     async with site.http(Authorization=f"Bearer {made.key}") as http:
         answer = await http.post("/api/v1/quotes", json={"fields": BASIC})
         assert (answer.status_code, answer.json()["quote"]["created_by"]) == (201, "bob")
+
+
+async def test_one_user_writes_at_a_pace(site: Served) -> None:
+    """Past the burst every kind of write is 429 with Retry-After and does nothing; others go on, and so does reading."""
+    quote_id = await make_quote(site, "ada")
+    path = f"/api/v1/quotes/{quote_id}"
+    # A pace so slow that the test cannot last until there is another turn.
+    site.side.quotes.pace._rate = Throttle(burst=2, every_s=3_600.0)
+    async with site.http("bob") as http, site.http("ada") as ada:
+        match = {"If-Match": '"3"'}
+        assert (await http.post("/api/v1/quotes", json={"fields": BASIC})).status_code == 201
+        assert (await http.patch(path, json={"fields": {"notes": "x"}}, headers=match)).status_code == 200
+        match = {"If-Match": '"4"'}
+        late = [
+            await http.post("/api/v1/quotes", json={"fields": BASIC}),
+            await http.patch(path, json={"fields": {"notes": "y"}}, headers=match),
+            await http.post(f"{path}/undo", json={"version": 4}),
+            await http.post(f"{path}/calculate"),
+            await http.post(f"{path}/bind", headers=match),
+        ]
+        for answer in late:
+            refused = problem(answer, 429, "rate_limited")
+            assert 3_599_000 < refused["retry_after_ms"] <= 3_600_000
+            assert answer.headers["Retry-After"] == "3600"
+        assert (await http.get(path)).json()["version"] == 4
+        assert (await http.get("/api/v1/quotes")).json()["counts"]["draft"] == 2
+        problem(await http.get(f"{path}/calculation"), 404, "not_found")
+        assert (await ada.patch(path, json={"fields": {"notes": "z"}}, headers=match)).status_code == 200
+    assert site.side.quotes.statistics()["http_writes_refused"] == len(late)
+
+
+async def test_the_documents_say_what_every_write_may_answer(site: Served) -> None:
+    """OpenAPI has the pace's 429 and the Idempotency-Key at each write of quotes."""
+    async with site.http("ada") as http:
+        paths = (await http.get("/openapi.json")).json()["paths"]
+    writes = [
+        operation
+        for path, methods in paths.items()
+        for method, operation in methods.items()
+        if path.startswith("/api/v1/quotes") and method != "get"
+    ]
+    assert len(writes) == 5
+    for operation in writes:
+        assert {"400", "401", "403", "409", "429", "503"} <= set(operation["responses"]), operation

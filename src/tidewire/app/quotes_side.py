@@ -19,6 +19,7 @@ from tidewire.quotes.desk import Desk
 from tidewire.quotes.editing import index_of
 from tidewire.quotes.ending import SWEEP_EVERY_S, Ending
 from tidewire.quotes.job import EXPIRE_EVERY_S, HEAL_EVERY_S, Expiry, Healing
+from tidewire.quotes.pace import WritePace
 from tidewire.quotes.plan import Plan
 from tidewire.quotes.routes import QuotesApi
 from tidewire.store.calculations import Calculations
@@ -51,12 +52,13 @@ class QuotesSide:
         aside = Desk(Quotes(background, index_of), hub, clock)
         self.attention = Attention(bus, hub.features, clock)
         self.conversation = Conversation(self.desk, self.attention, hub, clock)
-        self.api = QuotesApi(self.desk, callers, clock)
+        self.pace = WritePace(clock)
+        self.api = QuotesApi(self.desk, callers, self.pace, clock)
         calculations = Calculations(requests)
         self.ending = Ending(calculations, hub, clock)
         self.sweeper = Ending(Calculations(background), hub, clock)
         self.calculator = Calculator(calculations, self.desk, self.ending, plans, clock, node=node)
-        self.calculations = CalculationsApi(self.calculator, callers)
+        self.calculations = CalculationsApi(self.calculator, callers, self.pace)
         self.expiry = Expiry(aside, clock)
         self.healing = Healing(aside, hub, clock)
         hub.features.add(self.conversation.commands())
@@ -88,6 +90,7 @@ class QuotesSide:
         return {
             **self.desk.statistics(),
             **self.conversation.statistics(),
+            **self.pace.statistics(),
             **{f"edit_{name}": value for name, value in self.desk.quotes.statistics().items()},
             **{f"focus_{name}": value for name, value in self.attention.statistics().items()},
             "expired": self.expiry.expired,

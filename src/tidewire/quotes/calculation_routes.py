@@ -12,6 +12,8 @@ from tidewire.accounts.http import Callers
 from tidewire.quotes.calculation import Calculator
 from tidewire.quotes.calculation_wire import document_of
 from tidewire.quotes.editing import Author
+from tidewire.quotes.pace import WritePace
+from tidewire.quotes.route_docs import refusals
 from tidewire.quotes.rules import EDIT, VIEW, require, room_of
 from tidewire.store.calculation_record import CalculationRecord
 
@@ -19,17 +21,19 @@ from tidewire.store.calculation_record import CalculationRecord
 class CalculationsApi:
     """The routes and what they need."""
 
-    def __init__(self, calculator: Calculator, callers: Callers) -> None:
+    def __init__(self, calculator: Calculator, callers: Callers, pace: WritePace) -> None:
         self._calculator = calculator
         self._callers = callers
+        self._pace = pace
 
     def router(self) -> APIRouter:
         """Return the routes under /api/v1/quotes/{quote_id}."""
         router = APIRouter(prefix="/api/v1/quotes/{quote_id}", tags=["quotes"])
 
-        @router.post("/calculate", summary="Begin to calculate the premium", status_code=202)
+        @router.post("/calculate", summary="Begin to calculate the premium", status_code=202, responses=refusals(404))
         async def calculate(request: Request, quote_id: str) -> Response:
             principal = require(await self._callers.of(request), EDIT)
+            self._pace.take(principal)
             room_of(quote_id)
             author = Author(principal.user_id, principal.username, "http")
             answer = _answer(await self._calculator.begin(quote_id, author), 202)

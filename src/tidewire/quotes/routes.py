@@ -23,6 +23,8 @@ from tidewire.hub.command import depth
 from tidewire.quotes.desk import Desk
 from tidewire.quotes.editing import Author, Edit, day_of
 from tidewire.quotes.model import FIELDS, STATES, Status, read_fields
+from tidewire.quotes.pace import WritePace
+from tidewire.quotes.route_docs import FIELDS_BODY, UNDO_BODY, refusals
 from tidewire.quotes.rules import EDIT, VIEW, require, room_of, sees_premium
 from tidewire.quotes.wire import ChangeView, QuoteRow, Version, change_view, description_of, document_of, row_of
 from tidewire.store.quote_records import Quote, QuoteFilter
@@ -83,9 +85,10 @@ _decode_cursor = msgspec.json.Decoder(_Cursored).decode
 class QuotesApi:
     """The routes and what they need."""
 
-    def __init__(self, desk: Desk, callers: Callers, clock: Clock) -> None:
+    def __init__(self, desk: Desk, callers: Callers, pace: WritePace, clock: Clock) -> None:
         self._desk = desk
         self._callers = callers
+        self._pace = pace
         self._clock = clock
 
     def router(self) -> APIRouter:
@@ -110,9 +113,10 @@ class QuotesApi:
             wanted = QuoteFilter(search, _known(status, tuple(Status), "status"), _known(state, STATES, "state"))
             return await self._list(principal, wanted, limit, after)
 
-        @router.post("", summary="Make a quote", status_code=201, openapi_extra=_FIELDS_DOC)
+        @router.post("", summary="Make a quote", status_code=201, openapi_extra=FIELDS_BODY, responses=refusals())
         async def create(request: Request, key: _Key = None) -> Response:
             principal = require(await self._callers.of(request), EDIT)
+            self._pace.take(principal)
             body = _read(await request.body(), _decode_fields)
             values = read_fields(body.fields, day_of(self._clock.time()))
             outcome = await self._desk.create(values, _author(principal), key)
@@ -142,7 +146,14 @@ class QuotesApi:
             return _json(ChangesAnswer(shown, found[-1].version if found and found[-1].version > 1 else None))
 
     def _add_writing(self, router: APIRouter) -> None:
-        @router.patch("/{quote_id}", summary="Change fields, all or none", openapi_extra=_FIELDS_DOC)
+        needing_version, needing_quote = refusals(404, 412, 428), refusals(404)
+
+        @router.patch(
+            "/{quote_id}",
+            summary="Change fields, all or none",
+            openapi_extra=FIELDS_BODY,
+            responses=needing_version,
+        )
         async def patch(request: Request, quote_id: str, match: _Match = None, key: _Key = None) -> Response:
             principal, version = await self._writer(request, quote_id), _version(match)
             body = _read(await request.body(), _decode_fields)
@@ -151,14 +162,19 @@ class QuotesApi:
             outcome = await self._desk.edit(quote_id, edits, _author(principal), key, version=version)
             return self._document(principal, outcome.quote)
 
-        @router.post("/{quote_id}/undo", summary="Put a field back to what it was", openapi_extra=_UNDO_DOC)
+        @router.post(
+            "/{quote_id}/undo",
+            summary="Put a field back to what it was",
+            openapi_extra=UNDO_BODY,
+            responses=needing_quote,
+        )
         async def undo(request: Request, quote_id: str, key: _Key = None) -> Response:
             principal = await self._writer(request, quote_id)
             body = _read(await request.body(), _decode_undo)
             outcome = await self._desk.undo(quote_id, body.version, _author(principal), key)
             return self._document(principal, outcome.quote)
 
-        @router.post("/{quote_id}/bind", summary="Make a quoted quote a contract")
+        @router.post("/{quote_id}/bind", summary="Make a quoted quote a contract", responses=needing_version)
         async def bind(request: Request, quote_id: str, match: _Match = None, key: _Key = None) -> Response:
             principal, version = await self._writer(request, quote_id), _version(match)
             outcome = await self._desk.bind(quote_id, version, _author(principal), key)
@@ -166,6 +182,7 @@ class QuotesApi:
 
     async def _writer(self, request: Request, quote_id: str) -> Principal:
         principal = require(await self._callers.of(request), EDIT)
+        self._pace.take(principal)
         room_of(quote_id)
         return principal
 
@@ -247,19 +264,3 @@ def _refuse(message: str) -> NoReturn:
 def _json(answer: object, status: int = 200) -> Response:
     headers = {"Cache-Control": "no-store"}
     return Response(msgspec.json.encode(answer), status, headers, media_type="application/json")
-
-
-def _body_doc(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
-
-
-_FIELDS_DOC = _body_doc(
-    {
-        "type": "object",
-        "required": ["fields"],
-        "properties": {"fields": {"type": "object", "example": {"customer_name": "Ada Lovelace", "state": "CA"}}},
-    }
-)
-_UNDO_DOC = _body_doc(
-    {"type": "object", "required": ["version"], "properties": {"version": {"type": "integer", "minimum": 1}}}
-)
