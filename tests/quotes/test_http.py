@@ -71,11 +71,44 @@ async def test_a_repeated_request_makes_one_quote(site: Served) -> None:
     async with site.http("bob") as bob, site.http("ada") as ada:
         first, second = [await bob.post("/api/v1/quotes", json=body, headers=key) for _ in range(2)]
         assert first.json() == second.json()
-        other = {"fields": {**BASIC, "state": "NY"}}
-        problem(await bob.post("/api/v1/quotes", json=other, headers=key), 409, "op_id_reused")
-        theirs = await ada.post("/api/v1/quotes", json=body, headers=key)
+        # Something else, more, and less.
+        less = {name: value for name, value in BASIC.items() if name != "notes"}
+        for other in ({**BASIC, "state": "NY"}, {**BASIC, "vehicle_year": 2020}, less):
+            body = {"fields": {**BASIC, "notes": "first"}}
+            assert (await bob.post("/api/v1/quotes", json=body, headers={"Idempotency-Key": "k-2"})).status_code == 201
+            refused = await bob.post("/api/v1/quotes", json={"fields": other}, headers={"Idempotency-Key": "k-2"})
+            problem(refused, 409, "op_id_reused")
+        theirs = await ada.post("/api/v1/quotes", json={"fields": BASIC}, headers=key)
         assert theirs.json()["quote_id"] != first.json()["quote_id"]
-        assert (await ada.get("/api/v1/quotes")).json()["counts"]["draft"] == 2
+        assert (await ada.get("/api/v1/quotes")).json()["counts"]["draft"] == 3
+
+
+async def test_a_repeated_creation_is_known_after_the_quote_has_changed(site: Served) -> None:
+    """The same request still finds its quote, as it is now; another request under the key is still refused."""
+    key = {"Idempotency-Key": "k-1"}
+    async with site.http("bob") as http:
+        made = await http.post("/api/v1/quotes", json={"fields": BASIC}, headers=key)
+        path = made.headers["location"]
+        for number, year in enumerate((2019, 2020)):
+            match = {"If-Match": f'"{3 + number}"'}
+            assert (await http.patch(path, json={"fields": {"vehicle_year": year}}, headers=match)).status_code == 200
+        again = await http.post("/api/v1/quotes", json={"fields": BASIC}, headers=key)
+        assert (again.status_code, again.headers["location"], again.json()["version"]) == (201, path, 5)
+        other = {"fields": {**BASIC, "vehicle_year": 2019}}
+        problem(await http.post("/api/v1/quotes", json=other, headers=key), 409, "op_id_reused")
+
+
+async def test_a_repeated_patch_is_the_same_request(site: Served) -> None:
+    """What had its value already is a part of it; what the first one did not set is another request, and not done."""
+    quote_id = await make_quote(site)
+    path, key = f"/api/v1/quotes/{quote_id}", {"If-Match": '"3"', "Idempotency-Key": "p-1"}
+    async with site.http("bob") as http:
+        fields = {"notes": "x", "state": BASIC["state"]}
+        for _ in range(2):
+            assert (await http.patch(path, json={"fields": fields}, headers=key)).json()["version"] == 4
+        for other in ({**fields, "vehicle_year": 2020}, {**fields, "state": "NY"}, {"state": "CA"}, {"notes": "y"}):
+            problem(await http.patch(path, json={"fields": other}, headers=key), 409, "op_id_reused")
+        assert (await http.get(path)).json()["version"] == 4
 
 
 async def test_bad_quotes_are_not_made(site: Served) -> None:
@@ -278,7 +311,7 @@ async def test_a_program_with_a_key_may_what_its_user_may(site: Served) -> None:
 
 
 async def test_one_user_writes_at_a_pace(site: Served) -> None:
-    """Past the burst every kind of write is 429 with Retry-After and does nothing; others go on, and so does reading."""
+    """Past the burst every kind of write is 429 with Retry-After and does nothing; others write on, and all read on."""
     quote_id = await make_quote(site, "ada")
     path = f"/api/v1/quotes/{quote_id}"
     # A pace so slow that the test cannot last until there is another turn.
@@ -319,3 +352,4 @@ async def test_the_documents_say_what_every_write_may_answer(site: Served) -> No
     assert len(writes) == 5
     for operation in writes:
         assert {"400", "401", "403", "409", "429", "503"} <= set(operation["responses"]), operation
+        assert "Idempotency-Key" in {each["name"] for each in operation["parameters"]}, operation["summary"]

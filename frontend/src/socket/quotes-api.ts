@@ -105,8 +105,9 @@ export async function bindQuote(id: string, version: number, key: string): Promi
   await ask("POST", `/${id}/bind`, {}, { "If-Match": `"${version}"`, "Idempotency-Key": key });
 }
 
-export async function calculateQuote(id: string): Promise<void> {
-  await ask("POST", `/${id}/calculate`, {});
+/** Begins a calculation; the same key begins it once. */
+export async function calculateQuote(id: string, key: string): Promise<void> {
+  await ask("POST", `/${id}/calculate`, {}, { "Idempotency-Key": key });
 }
 
 async function ask(method: string, path: string, body?: Json, headers: Record<string, string> = {}): Promise<Json> {

@@ -32,6 +32,8 @@ export class Rating {
   private drawn: Premium | null | undefined | "nothing" = "nothing";
   private missingDrawn = "";
   private asking = false;
+  /** Of the next calculation that is asked for. */
+  private key = crypto.randomUUID();
 
   constructor(quoteId: string, specs: ReadonlyMap<string, FieldSpec>) {
     this.quoteId = quoteId;
@@ -123,7 +125,16 @@ export class Rating {
   private async begin(): Promise<void> {
     this.asking = true;
     this.calculate.disabled = true;
-    await this.ask(this.said, () => calculateQuote(this.quoteId));
+    const done = await this.ask(this.said, async () => {
+      try {
+        await calculateQuote(this.quoteId, this.key);
+      } catch (error) {
+        // Who was refused asks anew; who got no answer asks the same again, so that it begins once.
+        if (error instanceof ApiError && error.status >= 400 && error.status < 500) this.key = crypto.randomUUID();
+        throw error;
+      }
+    });
+    if (done) this.key = crypto.randomUUID();
     this.asking = false;
   }
 

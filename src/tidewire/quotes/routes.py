@@ -18,13 +18,13 @@ from tidewire.accounts.http import Callers
 from tidewire.accounts.model import Principal
 from tidewire.core.clock import Clock
 from tidewire.core.errors import InvalidRequest, PreconditionRequired
-from tidewire.core.protocol import MAX_DEPTH, MAX_ID_CHARS
+from tidewire.core.protocol import MAX_DEPTH
 from tidewire.hub.command import depth
 from tidewire.quotes.desk import Desk
 from tidewire.quotes.editing import Author, Edit, day_of
 from tidewire.quotes.model import FIELDS, STATES, Status, read_fields
 from tidewire.quotes.pace import WritePace
-from tidewire.quotes.route_docs import FIELDS_BODY, UNDO_BODY, refusals
+from tidewire.quotes.route_parts import FIELDS_BODY, UNDO_BODY, Key, refusals
 from tidewire.quotes.rules import EDIT, VIEW, require, room_of, sees_premium
 from tidewire.quotes.wire import ChangeView, QuoteRow, Version, change_view, description_of, document_of, row_of
 from tidewire.store.quote_records import Quote, QuoteFilter
@@ -36,7 +36,6 @@ CURSOR_MAX_CHARS = 128
 _TAG = re.compile(r'(?:W/)?"([1-9][0-9]{0,9})"')
 _NO_GUESS = "Tidewire will not guess what was meant."
 
-_Key = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=MAX_ID_CHARS)]
 _Match = Annotated[str | None, Header(alias="If-Match", max_length=64)]
 _Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
 _Search = Annotated[str, Query(max_length=SEARCH_MAX_CHARS)]
@@ -114,7 +113,7 @@ class QuotesApi:
             return await self._list(principal, wanted, limit, after)
 
         @router.post("", summary="Make a quote", status_code=201, openapi_extra=FIELDS_BODY, responses=refusals())
-        async def create(request: Request, key: _Key = None) -> Response:
+        async def create(request: Request, key: Key = None) -> Response:
             principal = require(await self._callers.of(request), EDIT)
             self._pace.take(principal)
             body = _read(await request.body(), _decode_fields)
@@ -154,7 +153,7 @@ class QuotesApi:
             openapi_extra=FIELDS_BODY,
             responses=needing_version,
         )
-        async def patch(request: Request, quote_id: str, match: _Match = None, key: _Key = None) -> Response:
+        async def patch(request: Request, quote_id: str, match: _Match = None, key: Key = None) -> Response:
             principal, version = await self._writer(request, quote_id), _version(match)
             body = _read(await request.body(), _decode_fields)
             values = read_fields(body.fields, day_of(self._clock.time()))
@@ -168,14 +167,14 @@ class QuotesApi:
             openapi_extra=UNDO_BODY,
             responses=needing_quote,
         )
-        async def undo(request: Request, quote_id: str, key: _Key = None) -> Response:
+        async def undo(request: Request, quote_id: str, key: Key = None) -> Response:
             principal = await self._writer(request, quote_id)
             body = _read(await request.body(), _decode_undo)
             outcome = await self._desk.undo(quote_id, body.version, _author(principal), key)
             return self._document(principal, outcome.quote)
 
         @router.post("/{quote_id}/bind", summary="Make a quoted quote a contract", responses=needing_version)
-        async def bind(request: Request, quote_id: str, match: _Match = None, key: _Key = None) -> Response:
+        async def bind(request: Request, quote_id: str, match: _Match = None, key: Key = None) -> Response:
             principal, version = await self._writer(request, quote_id), _version(match)
             outcome = await self._desk.bind(quote_id, version, _author(principal), key)
             return self._document(principal, outcome.quote)

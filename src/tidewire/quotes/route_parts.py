@@ -1,9 +1,22 @@
-"""What the OpenAPI document says of the quotes' routes beyond their signatures. It must not know what they do."""
+"""What the quotes' routes have in common: their key, and what OpenAPI says of them. It must not know what they do."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
+from fastapi import Header
+
+from tidewire.core.protocol import MAX_ID_CHARS
+
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=MAX_ID_CHARS,
+        description="The same request with the same key is done once; another one with it is refused with 409.",
+    ),
+]
 _PROBLEM = {"application/problem+json": {"schema": {"type": "object"}}}
 _WORDS = {
     400: "Not understood, or fields that cannot be (`invalid_fields`, with `errors`).",
