@@ -186,3 +186,55 @@ def test_the_pages_speak_german(people: QuoteVisitors, quotes: QuoteSite) -> Non
         words = {language: _words(language)[key] for language in ("en", "de")}
         assert words["en"] != words["de"]
         assert re.search(rf"\b{re.escape(words['en'])}\b", shown) is None, key
+
+
+def test_the_right_to_make_quotes_comes_and_goes_on_the_open_list(people: QuoteVisitors, quotes: QuoteSite) -> None:
+    """Button, key and palette follow the right without a reload; an open dialog keeps what is typed and cannot send."""
+    quotes.make()
+    page = people.page("bob")
+    new, dialog = page.get_by_test_id("new"), page.get_by_test_id("new-dialog")
+    with quotes.denied("bob", "quote:edit"):
+        page.goto("/quotes")
+        expect(page.get_by_test_id("row").first).to_be_visible()
+        expect(new).to_be_hidden()
+        page.keyboard.press("n")
+        expect(dialog).to_be_hidden()
+        page.keyboard.press("Control+k")
+        page.keyboard.type("New quote")
+        expect(page.locator("#palette").get_by_text("New quote", exact=True)).to_have_count(0)
+        page.keyboard.press("Escape")
+    expect(new).to_be_visible()
+    page.keyboard.press("n")
+    page.get_by_test_id("new-customer").fill("Emmy Noether")
+    with quotes.denied("bob", "quote:edit"):
+        expect(dialog.get_by_test_id("new-said")).to_contain_text("quote:edit")
+        expect(dialog.get_by_test_id("new-go")).to_be_disabled()
+        assert violations(page) == []
+        expect(new).to_be_hidden()
+    expect(dialog.get_by_test_id("new-said")).to_be_empty()
+    expect(page.get_by_test_id("new-customer")).to_have_value("Emmy Noether")
+    dialog.get_by_test_id("new-go").click()
+    expect(page.get_by_test_id("customer")).to_have_text("Emmy Noether")
+
+
+def test_controls_of_an_open_quote_follow_the_rights(people: QuoteVisitors, quotes: QuoteSite) -> None:
+    """Calculating, binding and undoing go with quote:edit and come back with it; so does an open question to bind."""
+    number = quotes.make(**rated())
+    page = people.open("mod", number)
+    page.get_by_test_id("calculate").click()
+    expect(page.get_by_test_id("bind")).to_be_enabled()
+    undo = page.get_by_test_id("undo").first
+    expect(undo).to_be_visible()
+    page.get_by_test_id("bind").click()
+    page.get_by_test_id("bind-confirm").fill("bind")
+    expect(page.get_by_test_id("bind-go")).to_be_enabled()
+    with quotes.denied("mod", "quote:edit"):
+        expect(page.get_by_test_id("bind-go")).to_be_disabled()
+        expect(page.get_by_test_id("calculate")).to_be_hidden()
+        expect(page.get_by_test_id("bind")).to_be_hidden()
+        expect(page.get_by_test_id("undo")).to_have_count(0)
+    expect(page.get_by_test_id("bind-go")).to_be_enabled()
+    expect(page.get_by_test_id("undo").first).to_be_attached()
+    page.keyboard.press("Escape")
+    expect(page.get_by_test_id("calculate")).to_be_visible()
+    expect(page.get_by_test_id("bind")).to_be_visible()

@@ -257,7 +257,7 @@ async def test_the_list_over_http(site: Served) -> None:
         assert [(row["customer_name"], row["state"]) for row in found["quotes"]] == [("Customer 3", "NY")]
         assert found["counts"]["draft"] == 1
         states = (await http.get("/api/v1/quotes", params={"state": ["CA", "NY"]})).json()
-        assert len(states["quotes"]) == 5
+        assert (len(states["quotes"]), states["may_create"]) == (5, True)
         for name, value in [("status", "lost"), ("state", "XX"), ("after", "nonsense"), ("after", "WzEsMl0")]:
             problem(await http.get("/api/v1/quotes", params={name: value}), 400, "bad_request")
         for name, value in [("limit", "0"), ("limit", "201"), ("search", "x" * 121), ("after", "x" * 200)]:
@@ -278,6 +278,7 @@ async def test_strangers_and_those_without_permission_get_nothing(site: Served) 
     async with site.http("bob") as http:
         read = await http.get(path)
         assert (read.status_code, read.json()["editable"]) == (200, False)
+        assert (await http.get("/api/v1/quotes")).json()["may_create"] is False
         match = {"If-Match": '"3"'}
         writes = [
             await http.post("/api/v1/quotes", json={"fields": BASIC}),

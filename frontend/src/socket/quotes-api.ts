@@ -36,6 +36,8 @@ export interface Page {
   readonly quotes: readonly Row[];
   readonly next: string | null;
   readonly counts: Readonly<Record<string, number>>;
+  /** Whether the person may make a quote now. */
+  readonly may_create: boolean;
 }
 
 export interface Change {

@@ -149,7 +149,8 @@ export class Rating {
   private allow(): void {
     if (!this.dialog.open) return;
     const typed = this.confirm.value.trim().toLowerCase() === t("quote.bind.word");
-    this.go.disabled = !typed || this.look?.model.quote?.quote.status !== "quoted" || !this.look.settled;
+    const look = this.look;
+    this.go.disabled = !typed || look?.model.quote?.quote.status !== "quoted" || !look.mayEdit || !look.settled;
   }
 
   private async send(): Promise<void> {

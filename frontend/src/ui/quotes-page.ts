@@ -25,7 +25,7 @@ export class QuotesPage {
   private readonly banners = new Banners(part(document, "banners"));
   private readonly pill = new LinkPill();
   private readonly rows = new QuoteRows();
-  private readonly fresh = document.querySelector("#new-dialog") === null ? null : new NewQuote();
+  private readonly fresh = new NewQuote();
   private readonly search = find<HTMLInputElement>(document, "#qs-search");
   private readonly state = find<HTMLSelectElement>(document, "#qs-state");
   private readonly clockOffset = Number(part(document, "list").dataset["serverTime"]) - Date.now() / 1000;
@@ -129,13 +129,17 @@ export class QuotesPage {
       const page = await listQuotes(queryOf(this.filter));
       if (mine !== this.asked) return;
       [this.page, this.failure, this.failedAt, this.takenAt] = [page, null, null, Date.now()];
+      this.fresh.allow(page.may_create);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       if (mine !== this.asked) return;
       this.failure = error;
       this.failedAt ??= Date.now();
       // What somebody may no longer see does not stay on the screen.
-      if (error.status === 401 || error.status === 403) this.page = null;
+      if (error.status === 401 || error.status === 403) {
+        this.page = null;
+        this.fresh.allow(false);
+      }
     }
     this.loop.mark();
   }
@@ -169,7 +173,7 @@ export class QuotesPage {
     if (!empty) return;
     const filtered = isFiltered(this.filter);
     setText(part(document, "empty-title"), filtered ? t("quotes.empty.filtered") : t("quotes.empty"));
-    const first = this.fresh === null ? t("quotes.empty.reader") : t("quotes.empty.words");
+    const first = this.fresh.allowed ? t("quotes.empty.words") : t("quotes.empty.reader");
     setText(part(document, "empty-words"), filtered ? t("quotes.empty.filtered.words") : first);
     setHidden(part(document, "clear"), !filtered);
   }
@@ -215,7 +219,7 @@ export class QuotesPage {
 
   private onKey(event: KeyboardEvent): boolean {
     if (event.key === "/") this.search.focus();
-    else if (event.key.toLowerCase() === "n" && this.fresh !== null) this.fresh.open();
+    else if (event.key.toLowerCase() === "n" && this.fresh.allowed) this.fresh.open();
     else return false;
     return true;
   }
@@ -234,7 +238,7 @@ export class QuotesPage {
       more: `${row.vehicle} ${row.state}`,
       run: () => location.assign(`/quotes/${row.id}`),
     }));
-    const made = fresh === null ? [] : [{ kind, name: t("quotes.new"), run: () => fresh.open() }];
+    const made = !fresh.allowed ? [] : [{ kind, name: t("quotes.new"), run: () => fresh.open() }];
     return [...made, ...statuses, { kind, name: t("quotes.clear"), run: () => this.choose(NO_FILTER) }, ...quotes];
   }
 }

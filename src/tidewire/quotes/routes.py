@@ -57,11 +57,17 @@ class UndoBody(msgspec.Struct, frozen=True):
 
 
 class ListAnswer(msgspec.Struct, frozen=True):
-    """A part of the list. ``counts``: by status, of the same search and states."""
+    """A part of the list.
+
+    Attributes:
+        counts: By status, of the same search and states.
+        may_create: Whether whoever asked may make a quote now.
+    """
 
     quotes: list[QuoteRow]
     next: str | None
     counts: dict[str, int]
+    may_create: bool
 
 
 class ChangesAnswer(msgspec.Struct, frozen=True):
@@ -191,7 +197,8 @@ class QuotesApi:
         counts = await self._desk.quotes.counts(wanted)
         rows = [row_of(quote, premium=sees_premium(principal)) for quote in page.quotes]
         following = None if page.after is None else _cursor(page.after)
-        return _json(ListAnswer(rows, following, {status: counts.get(status, 0) for status in Status}))
+        by_status = {status: counts.get(status, 0) for status in Status}
+        return _json(ListAnswer(rows, following, by_status, principal.can(EDIT)))
 
     def _document(self, principal: Principal, quote: Quote, status: int = 200) -> Response:
         document = document_of(
