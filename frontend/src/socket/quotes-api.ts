@@ -112,12 +112,29 @@ export async function calculateQuote(id: string, key: string): Promise<void> {
   await ask("POST", `/${id}/calculate`, {}, { "Idempotency-Key": key });
 }
 
-async function ask(method: string, path: string, body?: Json, headers: Record<string, string> = {}): Promise<Json> {
+/** Whether this browser's login can still make a connection; fails with an ApiError if that cannot be found out. */
+export async function loginStands(): Promise<boolean> {
+  try {
+    await ask("POST", "/api/v1/connection-token", undefined, {}, "");
+    return true;
+  } catch (error) {
+    if (error instanceof ApiError && (error.status === 401 || error.status === 403)) return false;
+    throw error;
+  }
+}
+
+async function ask(
+  method: string,
+  path: string,
+  body?: Json,
+  headers: Record<string, string> = {},
+  root = ROOT,
+): Promise<Json> {
   const sent = body === undefined ? {} : { body: JSON.stringify(body) };
   const type = body === undefined ? {} : { "Content-Type": "application/json" };
   let answer: Response;
   try {
-    answer = await fetch(ROOT + path, {
+    answer = await fetch(root + path, {
       method,
       headers: { Accept: "application/json", ...type, ...headers },
       ...sent,

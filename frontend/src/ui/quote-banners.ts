@@ -49,6 +49,7 @@ function linkBanner(input: QuoteBannerInput): Banner | null {
 }
 
 function endedBanner(reason: string, input: QuoteBannerInput): Banner {
+  if (reason === "other_user") return otherUserBanner();
   const login = LOGIN_HELPS.has(reason);
   const own = word("watch.ended", reason);
   const waiting = waitingCount(input.edits);
@@ -63,6 +64,16 @@ function endedBanner(reason: string, input: QuoteBannerInput): Banner {
         ? { label: t("banner.login"), testid: "login-again", href: input.loginUrl }
         : { label: t("watch.connect"), testid: "connect-again", run: input.reopen },
     ],
+  };
+}
+
+function otherUserBanner(): Banner {
+  return {
+    key: "other-user",
+    tone: "error",
+    title: t("quote.other_user"),
+    text: t("quote.other_user.action"),
+    actions: [{ label: t("quote.load_again"), testid: "load-again", run: () => location.reload() }],
   };
 }
 
