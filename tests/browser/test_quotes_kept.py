@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.support.axe import violations
 from tests.support.browser import Complaints
@@ -238,3 +239,45 @@ def test_controls_of_an_open_quote_follow_the_rights(people: QuoteVisitors, quot
     page.keyboard.press("Escape")
     expect(page.get_by_test_id("calculate")).to_be_visible()
     expect(page.get_by_test_id("bind")).to_be_visible()
+
+
+def test_errors_of_the_server_are_told_in_german_by_their_code(
+    people: QuoteVisitors, quotes: QuoteSite, complaints: Complaints
+) -> None:
+    """A wrong value, a refused undo, a list that fails, a new quote without a customer; what has no words is quoted."""
+    complaints.expect("status of (400|409|503|507)")
+    number = quotes.make(vehicle_make="Volvo")
+    page = people.page("bob", locale="de-DE")
+    page.goto(f"/quotes/{number}")
+    control(page, "vehicle_year").fill("1066")
+    control(page, "vehicle_year").press("Enter")
+    expect(field(page, "vehicle_year").get_by_test_id("note")).to_have_text(re.compile(r"^Erlaubt ist \d+ bis \d+\.$"))
+    control(page, "customer_email").fill("nowhere")
+    control(page, "customer_email").press("Enter")
+    expect(field(page, "customer_email").get_by_test_id("note")).to_have_text("Das ist keine E-Mail-Adresse.")
+    for make in ("Saab", "Fiat"):
+        quotes.patch(number, "ada", vehicle_make=make)
+    expect(page.get_by_test_id("change").first).to_contain_text("Fiat")
+    page.get_by_test_id("change").nth(1).get_by_test_id("undo").click()
+    expect(page.get_by_test_id("history-said")).to_contain_text("Das wurde inzwischen geändert.")
+    expect(page.get_by_test_id("history-said")).not_to_contain_text("since you saw it")
+    page.goto("/quotes")
+    page.get_by_test_id("new").click()
+    page.get_by_test_id("new-go").click()
+    expect(page.get_by_test_id("new-said")).to_have_text(re.compile(r"^Erlaubt sind 1 bis \d+ Zeichen\.$"))
+    page.keyboard.press("Escape")
+    for code, status, words in (
+        ("storage_unavailable", 503, "Die Datenbank ist nicht erreichbar."),
+        ("storage_full", 507, "Der Server sagt (auf Englisch): „The disk is full. Free some.“"),
+    ):
+        failing = _failing(status, {"code": code, "detail": "The disk is full.", "required_action": "Free some."})
+        page.route(re.compile(r"/api/v1/quotes(\?|$)"), failing)
+        expect(page.get_by_test_id("banner-failed")).to_contain_text(words)
+        page.unroute_all()
+
+
+def _failing(status: int, problem: dict[str, str]) -> Callable[[Route], None]:
+    def answer(route: Route) -> None:
+        route.fulfill(status=status, json=problem)
+
+    return answer

@@ -13,6 +13,7 @@ from tests.support.quotes import BASIC, edit, make_quote, open_quote, rate
 from tidewire.accounts.throttle import Throttle
 from tidewire.core.clock import SystemClock
 from tidewire.quotes.editing import QUOTED_LIFE_S
+from tidewire.quotes.model import FIELDS
 
 DAY_S = 86_400.0
 
@@ -119,6 +120,10 @@ async def test_bad_quotes_are_not_made(site: Served) -> None:
         wrong = {"fields": {**BASIC, "vehicle_year": 1, "state": "XX", "color": "red", "premium": "1.00"}}
         refused = problem(await http.post("/api/v1/quotes", json=wrong), 400, "invalid_fields")
         assert {error["field"] for error in refused["errors"]} == {"vehicle_year", "state", "color", "premium"}
+        why = {error["field"]: error["reason"] for error in refused["errors"]}
+        assert why["state"] == {"code": "no_state"}
+        assert (why["vehicle_year"]["code"], why["vehicle_year"]["low"]) == ("range", FIELDS["vehicle_year"].low)
+        assert refused["details"]["reasons"] == why
         headers = {"Content-Type": "application/json"}
         for body in (b"", b"{", b"[]", b"{}", b'{"fields":7}', b'{"fields":{"notes":NaN}}', b'{"fields":' + b"[" * 99):
             problem(await http.post("/api/v1/quotes", content=body, headers=headers), 400, "bad_request")

@@ -59,8 +59,8 @@ export class ApiError extends Error {
   readonly action: string;
   readonly willNot: string;
   readonly correlationId: string;
-  /** Field -> what is wrong with it. */
-  readonly fields: ReadonlyMap<string, string>;
+  /** Field -> what is wrong with it, for people and for programs. */
+  readonly fields: ReadonlyMap<string, { readonly text: string; readonly why: Json }>;
 
   constructor(status: number, problem: { readonly [name: string]: Json }) {
     const text = (name: string): string => (typeof problem[name] === "string" ? problem[name] : "");
@@ -71,7 +71,9 @@ export class ApiError extends Error {
     this.willNot = text("will_not");
     this.correlationId = text("correlation_id");
     const errors = Array.isArray(problem["errors"]) ? problem["errors"].filter(isObject) : [];
-    this.fields = new Map(errors.map((one) => [String(one["field"]), String(one["message"])]));
+    this.fields = new Map(
+      errors.map((one) => [String(one["field"]), { text: String(one["message"]), why: one["reason"] ?? null }]),
+    );
   }
 }
 

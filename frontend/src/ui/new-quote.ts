@@ -1,6 +1,7 @@
 /** The dialog that makes a quote and leads to it. It must not know the list. */
 import { ApiError, createQuote, type FieldSpec } from "../socket/quotes-api";
 import { find, part, setAttribute, setHidden, setText } from "./dom";
+import { reasonWords } from "./error-words";
 import { failureWords } from "./quote-words";
 import { t, word } from "./text";
 
@@ -71,7 +72,7 @@ export class NewQuote {
       location.assign(`/quotes/${await createQuote(fields, this.key)}`);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      const reasons = [...error.fields.values()];
+      const reasons = [...error.fields.values()].map((reason) => reasonWords(reason));
       this.say(reasons.length > 0 ? reasons.join(" ") : failureWords(error), [...error.fields.keys()]);
       // Another attempt with other facts is another wish.
       if (error.status >= 400 && error.status < 500) this.key = crypto.randomUUID();

@@ -4,6 +4,7 @@ import type { QuoteModel } from "../state/quote";
 import { conflicts, type Edits, waitingCount } from "../state/quote-edits";
 import type { StreamLink } from "../state/stream-link";
 import type { Banner } from "./banners";
+import { errorWords } from "./error-words";
 import { clock, count, exact, span, t, word } from "./text";
 
 export interface QuoteBannerInput {
@@ -90,8 +91,8 @@ function closedBanner({ closed, reopen }: QuoteBannerInput): Banner | null {
   return {
     key,
     tone: "error",
-    title: closed.message,
-    text: `${closed.requiredAction} ${closed.willNot}`.trim(),
+    title: t("quote.closed"),
+    text: errorWords({ code: closed.code, sentences: [closed.message, closed.requiredAction, closed.willNot] }),
     actions,
   };
 }

@@ -12,6 +12,7 @@ import { keep, revive } from "../state/quote-kept";
 import { isObject, type QuoteMessage, readTheirs } from "../state/quote-wire";
 import { FRESH_LINK, follow } from "../state/stream-link";
 import { find, part, setHidden, setText } from "./dom";
+import { errorWords, reasonWords } from "./error-words";
 import { startFrame } from "./frame";
 import { Loop } from "./loop";
 import type { Item } from "./palette";
@@ -313,7 +314,8 @@ function premiumIsShown({ quote }: QuoteModel): boolean {
 
 /** The server's reason for this field, or its sentences. */
 function reasonOf(error: ClientError, field: string): string {
-  const fields = isObject(error.details) ? error.details["fields"] : undefined;
-  const reason = isObject(fields) ? fields[field] : undefined;
-  return typeof reason === "string" ? reason : `${error.message} ${error.requiredAction}`;
+  const { fields, reasons } = isObject(error.details) ? error.details : {};
+  const text = isObject(fields) ? fields[field] : undefined;
+  if (typeof text === "string") return reasonWords({ text, why: isObject(reasons) ? reasons[field] : null });
+  return errorWords({ code: error.code, sentences: [error.message, error.requiredAction] });
 }

@@ -6,6 +6,7 @@ import { ApiError, bindQuote, calculateQuote, type FieldSpec } from "../socket/q
 import type { QuoteModel } from "../state/quote";
 import type { Premium, Progress } from "../state/quote-wire";
 import { element, find, part, setAttribute, setHidden, setText } from "./dom";
+import { errorWords, reasonWords } from "./error-words";
 import { fieldLabel } from "./quote-control";
 import { failureWords } from "./quote-words";
 import { clock, exact, money, t, word } from "./text";
@@ -92,8 +93,11 @@ export class Rating {
 
   private endWords({ stage, error }: Progress): string {
     if (error === null) return word("quote.stage", stage);
-    const fields = Object.entries(error.fields).map(([name, reason]) => `${fieldLabel(name, this.specs)}: ${reason}`);
-    return [error.message, ...fields, error.required_action, error.will_not].filter((one) => one !== "").join(" ");
+    const fields = Object.entries(error.fields).map(
+      ([name, text]) => `${fieldLabel(name, this.specs)}: ${reasonWords({ text, why: null })}`,
+    );
+    const said = { code: error.code, sentences: [error.message, error.required_action, error.will_not] };
+    return [errorWords(said), ...fields].filter((one) => one !== "").join(" ");
   }
 
   private drawPremium(premium: Premium | null | undefined): void {

@@ -197,7 +197,7 @@ class QuotesApi:
         counts = await self._desk.quotes.counts(wanted)
         rows = [row_of(quote, premium=sees_premium(principal)) for quote in page.quotes]
         following = None if page.after is None else _cursor(page.after)
-        by_status = {status: counts.get(status, 0) for status in Status}
+        by_status: dict[str, int] = {status: counts.get(status, 0) for status in Status}
         return _json(ListAnswer(rows, following, by_status, principal.can(EDIT)))
 
     def _document(self, principal: Principal, quote: Quote, status: int = 200) -> Response:
