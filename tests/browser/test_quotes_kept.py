@@ -281,3 +281,32 @@ def _failing(status: int, problem: dict[str, str]) -> Callable[[Route], None]:
         route.fulfill(status=status, json=problem)
 
     return answer
+
+
+def test_the_list_is_told_of_changes_and_of_nothing_else(
+    people: QuoteVisitors, quotes: QuoteSite, complaints: Complaints
+) -> None:
+    """Rows, counts and rights come over the socket to a list that never asks by itself; the socket says no more."""
+    complaints.expect("status of 403")
+    old = quotes.make(customer_name="Mary Somerville")
+    page = people.page("bob")
+    heard: list[str] = []
+    page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: heard.append(str(frame))))
+    page.add_init_script("window.setInterval = () => 0")
+    page.goto("/quotes?search=somerville")
+    row = page.locator(f'[data-quote="{old}"]')
+    expect(row).to_be_visible()
+    quotes.patch(old, "ada", vehicle_make="Saab")
+    expect(row).to_contain_text("Saab")
+    expect(row).to_have_attribute("data-flash", re.compile("a|b"))
+    new = quotes.make(customer_name="Martha Somerville")
+    expect(page.get_by_test_id("row")).to_have_count(2)
+    expect(page.locator("[data-count=draft]")).to_have_text("2")
+    with quotes.denied("bob", "quote:edit"):
+        expect(page.get_by_test_id("new")).to_be_hidden()
+    expect(page.get_by_test_id("new")).to_be_visible()
+    with quotes.denied("bob", "quote:view"):
+        expect(page.get_by_test_id("row")).to_have_count(0)
+    news = [frame for frame in heard if "quotes_changed" in frame]
+    assert news
+    assert not [frame for frame in news for word in (old, new, "Somerville", "Saab", "premium") if word in frame]

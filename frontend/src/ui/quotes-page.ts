@@ -2,7 +2,9 @@
  * The list of quotes: asked for page by page with the filter in the address, asked again while it is looked at. It must
  * not know a quote's form.
  */
+import { hubUrl } from "../socket/market-channel";
 import { ApiError, listQuotes, type Page } from "../socket/quotes-api";
+import { QuotesChannel } from "../socket/quotes-channel";
 import { addressOf, filterOf, isFiltered, type ListFilter, NO_FILTER, queryOf } from "../state/quote-filter";
 import { STATUSES } from "../state/quote-wire";
 import { Banners } from "./banners";
@@ -16,8 +18,14 @@ import { QuoteRows } from "./quote-rows";
 import { failureWords } from "./quote-words";
 import { clock, count, span, t, word } from "./text";
 
-/** "Live" enough to trust at a glance, and cheap: one question that the server answers from two indexes. */
+/** Without news from the socket: enough to trust at a glance, and cheap. */
 const EVERY_MS = 5_000;
+/** With it: in case that some news was lost. */
+const EVERY_TOLD_MS = 30_000;
+/** Everybody's list is told at the same moment; not everybody asks at the same. */
+const SPREAD_MS = 300;
+/** However often something changes. */
+const PAUSE_MS = 1_000;
 const TYPING_MS = 300;
 
 export class QuotesPage {
@@ -38,6 +46,16 @@ export class QuotesPage {
   private failedAt: number | null = null;
   private retryAt = 0;
   private asked = 0;
+  private told = false;
+  /** Something has changed since the last question. */
+  private stale = false;
+  private due: ReturnType<typeof setTimeout> | undefined;
+  private readonly channel = new QuotesChannel(hubUrl(location), {
+    changed: () => this.changed(),
+    told: (told) => {
+      this.told = told;
+    },
+  });
   private typing: ReturnType<typeof setTimeout> | undefined;
 
   start(): void {
@@ -56,10 +74,17 @@ export class QuotesPage {
       this.showFilter();
       void this.load();
     });
-    setInterval(() => {
-      if (!document.hidden && Date.now() >= Math.max(this.retryAt, this.takenAt + EVERY_MS)) void this.load();
-    }, 1_000);
-    window.addEventListener("online", () => void this.load());
+    setInterval(() => this.everyNowAndThen(), 1_000);
+    window.addEventListener("online", () => {
+      this.channel.retryNow();
+      void this.load();
+    });
+    document.addEventListener("visibilitychange", () => this.changed(this.stale));
+    window.addEventListener("pagehide", () => this.channel.close());
+    window.addEventListener("pageshow", (event) => {
+      if (event.persisted) this.channel.open();
+    });
+    this.channel.open();
     this.showFilter();
     void this.fillStates();
     this.loop.add(() => this.draw());
@@ -121,15 +146,36 @@ export class QuotesPage {
     void this.load().then(() => this.rows.focusFirst());
   }
 
+  private everyNowAndThen(): void {
+    if (document.hidden) return;
+    const every = this.told && this.failure === null ? EVERY_TOLD_MS : EVERY_MS;
+    if (Date.now() < Math.max(this.retryAt, this.takenAt + every)) return;
+    void this.load();
+  }
+
+  /** Asks again soon, but not while nobody looks, and not faster than one can read. */
+  private changed(stale = true): void {
+    this.stale = stale;
+    if (!stale || document.hidden || this.due !== undefined) return;
+    const waitMs = Math.max(0, this.takenAt + PAUSE_MS - Date.now()) + Math.random() * SPREAD_MS;
+    this.due = setTimeout(() => {
+      this.due = undefined;
+      if (this.stale && !document.hidden) void this.load();
+    }, waitMs);
+  }
+
   /** Only the newest question's answer counts. */
   private async load(): Promise<void> {
     const mine = ++this.asked;
+    this.stale = false;
     this.retryAt = Date.now() + EVERY_MS;
     try {
       const page = await listQuotes(queryOf(this.filter));
       if (mine !== this.asked) return;
       [this.page, this.failure, this.failedAt, this.takenAt] = [page, null, null, Date.now()];
       this.fresh.allow(page.may_create);
+      // Who may see the list may be told of it: a socket that ended for want of that is tried again.
+      this.channel.open();
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       if (mine !== this.asked) return;

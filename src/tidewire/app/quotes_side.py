@@ -19,6 +19,7 @@ from tidewire.quotes.desk import Desk
 from tidewire.quotes.editing import index_of
 from tidewire.quotes.ending import SWEEP_EVERY_S, Ending
 from tidewire.quotes.job import EXPIRE_EVERY_S, HEAL_EVERY_S, Expiry, Healing
+from tidewire.quotes.news import ListNews
 from tidewire.quotes.pace import WritePace
 from tidewire.quotes.plan import Plan
 from tidewire.quotes.routes import QuotesApi
@@ -48,8 +49,9 @@ class QuotesSide:
         plans: Mapping[str, Plan],
         node: str,
     ) -> None:
-        self.desk = Desk(Quotes(requests, index_of), hub, clock)
-        aside = Desk(Quotes(background, index_of), hub, clock)
+        self.news = ListNews(bus, hub.features, clock)
+        self.desk = Desk(Quotes(requests, index_of), hub, clock, self.news.note)
+        aside = Desk(Quotes(background, index_of), hub, clock, self.news.note)
         self.attention = Attention(bus, hub.features, clock)
         self.conversation = Conversation(self.desk, self.attention, hub, clock)
         self.pace = WritePace(clock)
@@ -75,6 +77,7 @@ class QuotesSide:
     def start(self) -> None:
         """Begin to listen, expire and compare."""
         self.attention.start()
+        self.news.start()
         for job in self._jobs:
             job.start()
 
@@ -84,6 +87,7 @@ class QuotesSide:
             await job.stop()
         await self.calculator.stop()
         await self.attention.stop()
+        await self.news.stop()
 
     def statistics(self) -> Mapping[str, int]:
         """Return counters since start."""
@@ -93,6 +97,7 @@ class QuotesSide:
             **self.pace.statistics(),
             **{f"edit_{name}": value for name, value in self.desk.quotes.statistics().items()},
             **{f"focus_{name}": value for name, value in self.attention.statistics().items()},
+            **{f"news_{name}": value for name, value in self.news.statistics().items()},
             "expired": self.expiry.expired,
             "expiry_failed": self.expiry.failed,
             "healed": self.healing.healed,

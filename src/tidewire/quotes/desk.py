@@ -36,10 +36,15 @@ Same = Callable[[Sequence[Change]], Awaitable[bool]]
 
 
 class Desk:
-    """See the module's text."""
+    """See the module's text.
 
-    def __init__(self, quotes: Quotes, hub: Hub, clock: Clock) -> None:
+    Args:
+        stored: Called when a quote has been made or changed; must not block.
+    """
+
+    def __init__(self, quotes: Quotes, hub: Hub, clock: Clock, stored: Callable[[], None] = lambda: None) -> None:
         self.quotes = quotes
+        self._stored = stored
         self._hub = hub
         self._clock = clock
         # Quote -> its lock, and how many hold or want it.
@@ -178,6 +183,8 @@ class Desk:
     async def _count(self, outcome: Outcome, same: Same) -> None:
         if not outcome.repeated:
             self.counts["stored"] += len(outcome.changes)
+            if outcome.changes:
+                self._stored()
         elif await same(outcome.changes):
             self.counts["repeated"] += 1
         else:
