@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.support.axe import violations
 from tests.support.browser import Complaints
@@ -186,3 +187,126 @@ def test_the_pages_speak_german(people: QuoteVisitors, quotes: QuoteSite) -> Non
         words = {language: _words(language)[key] for language in ("en", "de")}
         assert words["en"] != words["de"]
         assert re.search(rf"\b{re.escape(words['en'])}\b", shown) is None, key
+
+
+def test_the_right_to_make_quotes_comes_and_goes_on_the_open_list(people: QuoteVisitors, quotes: QuoteSite) -> None:
+    """Button, key and palette follow the right without a reload; an open dialog keeps what is typed and cannot send."""
+    quotes.make()
+    page = people.page("bob")
+    new, dialog = page.get_by_test_id("new"), page.get_by_test_id("new-dialog")
+    with quotes.denied("bob", "quote:edit"):
+        page.goto("/quotes")
+        expect(page.get_by_test_id("row").first).to_be_visible()
+        expect(new).to_be_hidden()
+        page.keyboard.press("n")
+        expect(dialog).to_be_hidden()
+        page.keyboard.press("Control+k")
+        page.keyboard.type("New quote")
+        expect(page.locator("#palette").get_by_text("New quote", exact=True)).to_have_count(0)
+        page.keyboard.press("Escape")
+    expect(new).to_be_visible()
+    page.keyboard.press("n")
+    page.get_by_test_id("new-customer").fill("Emmy Noether")
+    with quotes.denied("bob", "quote:edit"):
+        expect(dialog.get_by_test_id("new-said")).to_contain_text("quote:edit")
+        expect(dialog.get_by_test_id("new-go")).to_be_disabled()
+        assert violations(page) == []
+        expect(new).to_be_hidden()
+    expect(dialog.get_by_test_id("new-said")).to_be_empty()
+    expect(page.get_by_test_id("new-customer")).to_have_value("Emmy Noether")
+    dialog.get_by_test_id("new-go").click()
+    expect(page.get_by_test_id("customer")).to_have_text("Emmy Noether")
+
+
+def test_controls_of_an_open_quote_follow_the_rights(people: QuoteVisitors, quotes: QuoteSite) -> None:
+    """Calculating, binding and undoing go with quote:edit and come back with it; so does an open question to bind."""
+    number = quotes.make(**rated())
+    page = people.open("mod", number)
+    page.get_by_test_id("calculate").click()
+    expect(page.get_by_test_id("bind")).to_be_enabled()
+    undo = page.get_by_test_id("undo").first
+    expect(undo).to_be_visible()
+    page.get_by_test_id("bind").click()
+    page.get_by_test_id("bind-confirm").fill("bind")
+    expect(page.get_by_test_id("bind-go")).to_be_enabled()
+    with quotes.denied("mod", "quote:edit"):
+        expect(page.get_by_test_id("bind-go")).to_be_disabled()
+        expect(page.get_by_test_id("calculate")).to_be_hidden()
+        expect(page.get_by_test_id("bind")).to_be_hidden()
+        expect(page.get_by_test_id("undo")).to_have_count(0)
+    expect(page.get_by_test_id("bind-go")).to_be_enabled()
+    expect(page.get_by_test_id("undo").first).to_be_attached()
+    page.keyboard.press("Escape")
+    expect(page.get_by_test_id("calculate")).to_be_visible()
+    expect(page.get_by_test_id("bind")).to_be_visible()
+
+
+def test_errors_of_the_server_are_told_in_german_by_their_code(
+    people: QuoteVisitors, quotes: QuoteSite, complaints: Complaints
+) -> None:
+    """A wrong value, a refused undo, a list that fails, a new quote without a customer; what has no words is quoted."""
+    complaints.expect("status of (400|409|503|507)")
+    number = quotes.make(vehicle_make="Volvo")
+    page = people.page("bob", locale="de-DE")
+    page.goto(f"/quotes/{number}")
+    control(page, "vehicle_year").fill("1066")
+    control(page, "vehicle_year").press("Enter")
+    expect(field(page, "vehicle_year").get_by_test_id("note")).to_have_text(re.compile(r"^Erlaubt ist \d+ bis \d+\.$"))
+    control(page, "customer_email").fill("nowhere")
+    control(page, "customer_email").press("Enter")
+    expect(field(page, "customer_email").get_by_test_id("note")).to_have_text("Das ist keine E-Mail-Adresse.")
+    for make in ("Saab", "Fiat"):
+        quotes.patch(number, "ada", vehicle_make=make)
+    expect(page.get_by_test_id("change").first).to_contain_text("Fiat")
+    page.get_by_test_id("change").nth(1).get_by_test_id("undo").click()
+    expect(page.get_by_test_id("history-said")).to_contain_text("Das wurde inzwischen geändert.")
+    expect(page.get_by_test_id("history-said")).not_to_contain_text("since you saw it")
+    page.goto("/quotes")
+    page.get_by_test_id("new").click()
+    page.get_by_test_id("new-go").click()
+    expect(page.get_by_test_id("new-said")).to_have_text(re.compile(r"^Erlaubt sind 1 bis \d+ Zeichen\.$"))
+    page.keyboard.press("Escape")
+    for code, status, words in (
+        ("storage_unavailable", 503, "Die Datenbank ist nicht erreichbar."),
+        ("storage_full", 507, "Der Server sagt (auf Englisch): „The disk is full. Free some.“"),
+    ):
+        failing = _failing(status, {"code": code, "detail": "The disk is full.", "required_action": "Free some."})
+        page.route(re.compile(r"/api/v1/quotes(\?|$)"), failing)
+        expect(page.get_by_test_id("banner-failed")).to_contain_text(words)
+        page.unroute_all()
+
+
+def _failing(status: int, problem: dict[str, str]) -> Callable[[Route], None]:
+    def answer(route: Route) -> None:
+        route.fulfill(status=status, json=problem)
+
+    return answer
+
+
+def test_the_list_is_told_of_changes_and_of_nothing_else(
+    people: QuoteVisitors, quotes: QuoteSite, complaints: Complaints
+) -> None:
+    """Rows, counts and rights come over the socket to a list that never asks by itself; the socket says no more."""
+    complaints.expect("status of 403")
+    old = quotes.make(customer_name="Mary Somerville")
+    page = people.page("bob")
+    heard: list[str] = []
+    page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: heard.append(str(frame))))
+    page.add_init_script("window.setInterval = () => 0")
+    page.goto("/quotes?search=somerville")
+    row = page.locator(f'[data-quote="{old}"]')
+    expect(row).to_be_visible()
+    quotes.patch(old, "ada", vehicle_make="Saab")
+    expect(row).to_contain_text("Saab")
+    expect(row).to_have_attribute("data-flash", re.compile("a|b"))
+    new = quotes.make(customer_name="Martha Somerville")
+    expect(page.get_by_test_id("row")).to_have_count(2)
+    expect(page.locator("[data-count=draft]")).to_have_text("2")
+    with quotes.denied("bob", "quote:edit"):
+        expect(page.get_by_test_id("new")).to_be_hidden()
+    expect(page.get_by_test_id("new")).to_be_visible()
+    with quotes.denied("bob", "quote:view"):
+        expect(page.get_by_test_id("row")).to_have_count(0)
+    news = [frame for frame in heard if "quotes_changed" in frame]
+    assert news
+    assert not [frame for frame in news for word in (old, new, "Somerville", "Saab", "premium") if word in frame]

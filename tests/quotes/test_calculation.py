@@ -49,7 +49,7 @@ async def begun(site: Served, quote_id: str, name: str = "t", life_s: float = 10
     """Begin a calculation in the database and do no more: what a node does that dies at once."""
     now = time.time()
     new = NewCalculation(name, BOB.user_id, BOB.username, "gone", now, now + life_s)
-    record, _ = await database_of(site).begin(quote_id, new)
+    record, *_ = await database_of(site).begin(quote_id, new)
     return record
 
 
@@ -303,3 +303,47 @@ async def test_what_is_not_due_is_left_alone(site: Served) -> None:
     now = await calculations.get(quote_id)
     assert now is not None
     assert (now.state, now.told) == (CalculationState.RUNNING, False)
+
+
+async def test_a_repeated_request_begins_one_calculation(site: Served) -> None:
+    """The same answer each time, also once it has ended, a newer one has begun and the quote is bound; told once."""
+    quote_id = await make_quote(site, **RATEABLE)
+    path, key = f"/api/v1/quotes/{quote_id}/calculate", {"Idempotency-Key": "k-1"}
+    async with site.raw("bob") as bob, site.http("bob") as http:
+        await open_quote(bob, quote_id)
+        answers = await asyncio.gather(*(http.post(path, headers=key) for _ in range(4)))
+        first = answers[0].json()
+        await ended(bob, first["calculation_id"])
+        answers.append(await http.post(path, headers=key))
+        newer = await calculate(site, quote_id)
+        assert newer["serial"] == 2
+        assert (await bob.expect("calculation_progress", ended=True))["calculation_id"] == newer["calculation_id"]
+        answers.append(await http.post(path, headers=key))
+        tag = f'"{(await fetch(site, quote_id))["version"]}"'
+        assert (await http.post(path.replace("calculate", "bind"), headers={"If-Match": tag})).status_code == 200
+        answers.append(await http.post(path, headers=key))
+        assert (await http.post(path)).status_code == 409
+    assert {(answer.status_code, answer.text, answer.headers["location"]) for answer in answers} == {
+        (202, answers[0].text, f"/api/v1/quotes/{quote_id}/calculation")
+    }
+    assert site.side.quotes.statistics()["calculations_repeated"] == 6
+
+
+async def test_a_key_of_another_request_begins_nothing(site: Served) -> None:
+    """Another body, and a key that an edit has had, are refused with what to do; another person's key is their own."""
+    quote_id = await make_quote(site, **RATEABLE)
+    path = f"/api/v1/quotes/{quote_id}"
+    async with site.http("bob") as bob, site.http("ada") as ada:
+        version = (await bob.get(path)).headers["etag"]
+        edited = {"If-Match": version, "Idempotency-Key": "k-2"}
+        assert (await bob.patch(path, json={"fields": {"notes": "x"}}, headers=edited)).status_code == 200
+        first = await bob.post(f"{path}/calculate", json={}, headers={"Idempotency-Key": "k-1"})
+        assert (first.status_code, first.json()["serial"]) == (202, 1)
+        for key, body in (("k-1", {"more": True}), ("k-2", {})):
+            refused = await bob.post(f"{path}/calculate", json=body, headers={"Idempotency-Key": key})
+            assert (refused.status_code, refused.json()["code"]) == (409, "op_id_reused")
+            assert refused.json()["required_action"]
+            assert refused.json()["will_not"]
+        assert (await bob.get(f"{path}/calculation")).json()["serial"] == 1
+        theirs = await ada.post(f"{path}/calculate", json={}, headers={"Idempotency-Key": "k-1"})
+        assert (theirs.status_code, theirs.json()["serial"]) == (202, 2)

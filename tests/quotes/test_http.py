@@ -10,8 +10,10 @@ import httpx2
 
 from tests.support.platform import Served
 from tests.support.quotes import BASIC, edit, make_quote, open_quote, rate
+from tidewire.accounts.throttle import Throttle
 from tidewire.core.clock import SystemClock
 from tidewire.quotes.editing import QUOTED_LIFE_S
+from tidewire.quotes.model import FIELDS
 
 DAY_S = 86_400.0
 
@@ -70,11 +72,44 @@ async def test_a_repeated_request_makes_one_quote(site: Served) -> None:
     async with site.http("bob") as bob, site.http("ada") as ada:
         first, second = [await bob.post("/api/v1/quotes", json=body, headers=key) for _ in range(2)]
         assert first.json() == second.json()
-        other = {"fields": {**BASIC, "state": "NY"}}
-        problem(await bob.post("/api/v1/quotes", json=other, headers=key), 409, "op_id_reused")
-        theirs = await ada.post("/api/v1/quotes", json=body, headers=key)
+        # Something else, more, and less.
+        less = {name: value for name, value in BASIC.items() if name != "notes"}
+        for other in ({**BASIC, "state": "NY"}, {**BASIC, "vehicle_year": 2020}, less):
+            body = {"fields": {**BASIC, "notes": "first"}}
+            assert (await bob.post("/api/v1/quotes", json=body, headers={"Idempotency-Key": "k-2"})).status_code == 201
+            refused = await bob.post("/api/v1/quotes", json={"fields": other}, headers={"Idempotency-Key": "k-2"})
+            problem(refused, 409, "op_id_reused")
+        theirs = await ada.post("/api/v1/quotes", json={"fields": BASIC}, headers=key)
         assert theirs.json()["quote_id"] != first.json()["quote_id"]
-        assert (await ada.get("/api/v1/quotes")).json()["counts"]["draft"] == 2
+        assert (await ada.get("/api/v1/quotes")).json()["counts"]["draft"] == 3
+
+
+async def test_a_repeated_creation_is_known_after_the_quote_has_changed(site: Served) -> None:
+    """The same request still finds its quote, as it is now; another request under the key is still refused."""
+    key = {"Idempotency-Key": "k-1"}
+    async with site.http("bob") as http:
+        made = await http.post("/api/v1/quotes", json={"fields": BASIC}, headers=key)
+        path = made.headers["location"]
+        for number, year in enumerate((2019, 2020)):
+            match = {"If-Match": f'"{3 + number}"'}
+            assert (await http.patch(path, json={"fields": {"vehicle_year": year}}, headers=match)).status_code == 200
+        again = await http.post("/api/v1/quotes", json={"fields": BASIC}, headers=key)
+        assert (again.status_code, again.headers["location"], again.json()["version"]) == (201, path, 5)
+        other = {"fields": {**BASIC, "vehicle_year": 2019}}
+        problem(await http.post("/api/v1/quotes", json=other, headers=key), 409, "op_id_reused")
+
+
+async def test_a_repeated_patch_is_the_same_request(site: Served) -> None:
+    """What had its value already is a part of it; what the first one did not set is another request, and not done."""
+    quote_id = await make_quote(site)
+    path, key = f"/api/v1/quotes/{quote_id}", {"If-Match": '"3"', "Idempotency-Key": "p-1"}
+    async with site.http("bob") as http:
+        fields = {"notes": "x", "state": BASIC["state"]}
+        for _ in range(2):
+            assert (await http.patch(path, json={"fields": fields}, headers=key)).json()["version"] == 4
+        for other in ({**fields, "vehicle_year": 2020}, {**fields, "state": "NY"}, {"state": "CA"}, {"notes": "y"}):
+            problem(await http.patch(path, json={"fields": other}, headers=key), 409, "op_id_reused")
+        assert (await http.get(path)).json()["version"] == 4
 
 
 async def test_bad_quotes_are_not_made(site: Served) -> None:
@@ -85,6 +120,10 @@ async def test_bad_quotes_are_not_made(site: Served) -> None:
         wrong = {"fields": {**BASIC, "vehicle_year": 1, "state": "XX", "color": "red", "premium": "1.00"}}
         refused = problem(await http.post("/api/v1/quotes", json=wrong), 400, "invalid_fields")
         assert {error["field"] for error in refused["errors"]} == {"vehicle_year", "state", "color", "premium"}
+        why = {error["field"]: error["reason"] for error in refused["errors"]}
+        assert why["state"] == {"code": "no_state"}
+        assert (why["vehicle_year"]["code"], why["vehicle_year"]["low"]) == ("range", FIELDS["vehicle_year"].low)
+        assert refused["details"]["reasons"] == why
         headers = {"Content-Type": "application/json"}
         for body in (b"", b"{", b"[]", b"{}", b'{"fields":7}', b'{"fields":{"notes":NaN}}', b'{"fields":' + b"[" * 99):
             problem(await http.post("/api/v1/quotes", content=body, headers=headers), 400, "bad_request")
@@ -223,7 +262,7 @@ async def test_the_list_over_http(site: Served) -> None:
         assert [(row["customer_name"], row["state"]) for row in found["quotes"]] == [("Customer 3", "NY")]
         assert found["counts"]["draft"] == 1
         states = (await http.get("/api/v1/quotes", params={"state": ["CA", "NY"]})).json()
-        assert len(states["quotes"]) == 5
+        assert (len(states["quotes"]), states["may_create"]) == (5, True)
         for name, value in [("status", "lost"), ("state", "XX"), ("after", "nonsense"), ("after", "WzEsMl0")]:
             problem(await http.get("/api/v1/quotes", params={name: value}), 400, "bad_request")
         for name, value in [("limit", "0"), ("limit", "201"), ("search", "x" * 121), ("after", "x" * 200)]:
@@ -244,6 +283,7 @@ async def test_strangers_and_those_without_permission_get_nothing(site: Served) 
     async with site.http("bob") as http:
         read = await http.get(path)
         assert (read.status_code, read.json()["editable"]) == (200, False)
+        assert (await http.get("/api/v1/quotes")).json()["may_create"] is False
         match = {"If-Match": '"3"'}
         writes = [
             await http.post("/api/v1/quotes", json={"fields": BASIC}),
@@ -274,3 +314,48 @@ async def test_a_program_with_a_key_may_what_its_user_may(site: Served) -> None:
     async with site.http(Authorization=f"Bearer {made.key}") as http:
         answer = await http.post("/api/v1/quotes", json={"fields": BASIC})
         assert (answer.status_code, answer.json()["quote"]["created_by"]) == (201, "bob")
+
+
+async def test_one_user_writes_at_a_pace(site: Served) -> None:
+    """Past the burst every kind of write is 429 with Retry-After and does nothing; others write on, and all read on."""
+    quote_id = await make_quote(site, "ada")
+    path = f"/api/v1/quotes/{quote_id}"
+    # A pace so slow that the test cannot last until there is another turn.
+    site.side.quotes.pace._rate = Throttle(burst=2, every_s=3_600.0)
+    async with site.http("bob") as http, site.http("ada") as ada:
+        match = {"If-Match": '"3"'}
+        assert (await http.post("/api/v1/quotes", json={"fields": BASIC})).status_code == 201
+        assert (await http.patch(path, json={"fields": {"notes": "x"}}, headers=match)).status_code == 200
+        match = {"If-Match": '"4"'}
+        late = [
+            await http.post("/api/v1/quotes", json={"fields": BASIC}),
+            await http.patch(path, json={"fields": {"notes": "y"}}, headers=match),
+            await http.post(f"{path}/undo", json={"version": 4}),
+            await http.post(f"{path}/calculate"),
+            await http.post(f"{path}/bind", headers=match),
+        ]
+        for answer in late:
+            refused = problem(answer, 429, "rate_limited")
+            assert 3_599_000 < refused["retry_after_ms"] <= 3_600_000
+            assert answer.headers["Retry-After"] == "3600"
+        assert (await http.get(path)).json()["version"] == 4
+        assert (await http.get("/api/v1/quotes")).json()["counts"]["draft"] == 2
+        problem(await http.get(f"{path}/calculation"), 404, "not_found")
+        assert (await ada.patch(path, json={"fields": {"notes": "z"}}, headers=match)).status_code == 200
+    assert site.side.quotes.statistics()["http_writes_refused"] == len(late)
+
+
+async def test_the_documents_say_what_every_write_may_answer(site: Served) -> None:
+    """OpenAPI has the pace's 429 and the Idempotency-Key at each write of quotes."""
+    async with site.http("ada") as http:
+        paths = (await http.get("/openapi.json")).json()["paths"]
+    writes = [
+        operation
+        for path, methods in paths.items()
+        for method, operation in methods.items()
+        if path.startswith("/api/v1/quotes") and method != "get"
+    ]
+    assert len(writes) == 5
+    for operation in writes:
+        assert {"400", "401", "403", "409", "429", "503"} <= set(operation["responses"]), operation
+        assert "Idempotency-Key" in {each["name"] for each in operation["parameters"]}, operation["summary"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Coroutine, Iterator, Mapping
@@ -89,6 +90,22 @@ class QuoteSite:
             yield
         finally:
             self.call(self.served.log_in(username))
+
+    def end_sockets(self, username: str, code: int | None = None) -> None:
+        """Close every socket of somebody with a code; without one, what they were opened with expires now."""
+
+        async def end() -> None:
+            board = self.served.side.hub._board
+            for session in list(board.registry):
+                if session.principal is None or session.principal.username != username:
+                    continue
+                if code is None:
+                    session.lifecycle.extend(time.time())
+                    board.remind(session)
+                else:
+                    board.close(session, code)
+
+        self.call(end())
 
     def profile(self, username: str) -> dict[str, Any]:
         """Return the state of a browser in which somebody is logged in."""

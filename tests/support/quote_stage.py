@@ -85,7 +85,7 @@ class QuoteStage:
             clock=self.clock,
             scheduler=asyncio.get_running_loop(),
             authenticate=doorman,
-            rules={"quote": rules.RULES},
+            rules={"quote": rules.RULES, rules.LIST_FAMILY: rules.LIST_RULES},
             options=HubOptions(messages_per_second=1e6, burst=1e6, timing=Timing(heartbeat_s=1e6)),
             links=Links(bus, log, None, f"n{number}"),
         )
@@ -133,6 +133,7 @@ async def staged(url: str, broker: str | None = None) -> AsyncIterator[QuoteStag
         await node.hub.start()
         if broker is None:
             node.side.attention.start()
+            node.side.news.start()
         else:
             node.side.start()
     try:

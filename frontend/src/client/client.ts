@@ -18,6 +18,9 @@ export interface ClientOptions {
   readonly onLink?: (link: Link) => void;
   /** Called with messages that belong to no room. */
   readonly onNote?: (kind: string, fields: Fields) => void;
+  /** Whose connection it must be. For pages: another tab may change the cookie, and what waits must not be sent as
+   * somebody else. A connection of another user ends with `other_user` before anything is sent or entered. */
+  readonly username?: string;
   readonly subprotocols?: readonly string[];
   /** Requests that may wait while there is no connection; one more fails with `queue_full`. */
   readonly maxQueue?: number;
@@ -139,9 +142,9 @@ export class Client {
   /** `url`: `ws://` or `wss://` address of the hub. Nothing happens before `start`. */
   constructor(url: string, options: ClientOptions = {}) {
     const host = options.host ?? standardHost();
-    const { fetchToken = null, maxQueue = 100, openSocket, subprotocols = [BATCH, PLAIN] } = options;
+    const { fetchToken = null, username = null, maxQueue = 100, openSocket, subprotocols = [BATCH, PLAIN] } = options;
     this.options = options;
-    const session = new Session({ draw: host.random, withToken: fetchToken !== null, maxQueue });
+    const session = new Session({ draw: host.random, withToken: fetchToken !== null, maxQueue, username });
     this.carrier = new Carrier(session, {
       url,
       subprotocols,

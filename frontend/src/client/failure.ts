@@ -61,6 +61,12 @@ const SENTENCES: Readonly<Record<string, readonly [ErrorKind, string, string, st
     "Make a new client.",
     "The client will not send or receive anything more.",
   ],
+  other_user: [
+    "ended",
+    "The connection would have been another user's.",
+    "Make a new client for that user, or log in as the one before.",
+    "The client will not send what it holds in another user's name.",
+  ],
   already_subscribed: [
     "unsent",
     "This client is in that room already.",

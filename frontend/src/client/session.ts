@@ -363,6 +363,12 @@ export class Session {
     const user = message.user ?? null;
     // With a token but without a user: anonymous for now, the answer to our token is still to come.
     if (this.state !== "connecting" || (this.credential !== null && user === null)) return;
+    const { username = null } = this.options;
+    if (username !== null && user?.username !== username) {
+      this.act({ do: "close", code: 1000, reason: "other_user" });
+      this.end(null, "other_user", local("other_user"));
+      return;
+    }
     this.state = "ready";
     this.retry.terms = message.reconnect_terms ?? this.retry.terms;
     this.retry.ready(nowMs);

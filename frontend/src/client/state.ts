@@ -21,4 +21,6 @@ export interface SessionOptions {
   readonly withToken: boolean;
   /** How many requests may wait to be sent. */
   readonly maxQueue: number;
+  /** Whose connection it must be; null: anybody's. */
+  readonly username?: string | null;
 }

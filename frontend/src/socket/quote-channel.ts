@@ -3,8 +3,20 @@
  * reports what happened through the callbacks it is given. Source: docs/quotes.md, "Following a quote over the socket".
  */
 import { BATCH, Client, ClientError, type Json, type Link, type Member, type Room } from "../client/index";
+import { ApiError, loginStands } from "./quotes-api";
 import type { Edit } from "../state/quote-edits";
 import { type QuoteMessage, readMessage } from "../state/quote-wire";
+
+/** Closed for want of a login: unauthorized, account_disabled, logged_out. A later login in this browser helps. */
+const OF_LOGIN: ReadonlySet<number> = new Set([4500, 4511, 4512]);
+
+function isRenewable(code: number | null): boolean {
+  return code !== null && code >= 4200 && code < 4300;
+}
+
+function isOfLogin(code: number | null): boolean {
+  return isRenewable(code) || (code !== null && OF_LOGIN.has(code));
+}
 
 /** How many of the room's members are told, and who; `complete` is false if the list is only a part of them. */
 export interface Present {
@@ -24,17 +36,23 @@ export interface QuoteCallbacks {
 
 /** A quote that could not be read for now is asked for again after this. */
 const AGAIN_MS = 2_000;
+/** A server that takes a login and drops it again at once is not asked faster than this. */
+const RECOVER_EVERY_MS = 5_000;
 
 export class QuoteChannel {
   private readonly url: string;
   private readonly quoteId: string;
+  private readonly username: string;
   private readonly callbacks: QuoteCallbacks;
   private client: Client | null = null;
   private room: Room | null = null;
   private timer: ReturnType<typeof setTimeout> | undefined;
+  private asking = false;
+  private recoveredAt = Number.NEGATIVE_INFINITY;
 
-  constructor(url: string, quoteId: string, callbacks: QuoteCallbacks) {
+  constructor(url: string, quoteId: string, username: string, callbacks: QuoteCallbacks) {
     this.url = url;
+    this.username = username;
     this.quoteId = quoteId;
     this.callbacks = callbacks;
   }
@@ -44,8 +62,9 @@ export class QuoteChannel {
     if (this.client === null || this.client.link.state === "ended") {
       const client = new Client(this.url, {
         subprotocols: [BATCH],
+        username: this.username,
         onLink: (link) => {
-          if (client === this.client) this.callbacks.link(link);
+          if (client === this.client) this.follow(client, link);
         },
       });
       this.client = client;
@@ -63,8 +82,11 @@ export class QuoteChannel {
     client?.close();
   }
 
+  /** Does not wait any longer: the network is back, or the person has come back, perhaps from logging in elsewhere. */
   retryNow(): void {
-    this.client?.retryNow();
+    const client = this.client;
+    if (client?.link.state !== "ended") client?.retryNow();
+    else if (isOfLogin(client.link.code)) void this.recover(client);
   }
 
   /** Asks for the whole state; it comes as a message. Resolves to the error if it does not. */
@@ -84,6 +106,41 @@ export class QuoteChannel {
   focus(field: string | null, typing: boolean): void {
     if (this.client?.link.state !== "connected" || this.room === null) return;
     void this.ask({ type: "field_focus", quote_id: this.quoteId, field, typing });
+  }
+
+  private follow(client: Client, link: Link): void {
+    // 4200 to 4299 end a connection whose login ended, not the browser's: there may be a newer one by now.
+    if (link.state !== "ended" || !isRenewable(link.code)) {
+      this.callbacks.link(link);
+      return;
+    }
+    const retryInMs = Math.max(0, this.recoveredAt + RECOVER_EVERY_MS - performance.now());
+    this.callbacks.link({ state: "waiting", retryInMs, code: link.code, reason: link.reason });
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => void this.recover(client), retryInMs);
+  }
+
+  /** Connects anew if the browser has a login that can; otherwise the connection has ended for good. */
+  private async recover(client: Client): Promise<void> {
+    if (this.asking || client !== this.client || client.link.state !== "ended") return;
+    this.asking = true;
+    const stands = await this.stands();
+    this.asking = false;
+    if (client !== this.client) return;
+    this.recoveredAt = performance.now();
+    if (stands === true) this.open();
+    else if (stands === false) this.callbacks.link(client.link);
+    else this.follow(client, client.link);
+  }
+
+  /** Null if nobody can say now. */
+  private async stands(): Promise<boolean | null> {
+    try {
+      return await loginStands();
+    } catch (error) {
+      if (error instanceof ApiError) return null;
+      throw error;
+    }
   }
 
   private async ask(message: { readonly [name: string]: Json }): Promise<ClientError | null> {

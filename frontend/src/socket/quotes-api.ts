@@ -36,6 +36,8 @@ export interface Page {
   readonly quotes: readonly Row[];
   readonly next: string | null;
   readonly counts: Readonly<Record<string, number>>;
+  /** Whether the person may make a quote now. */
+  readonly may_create: boolean;
 }
 
 export interface Change {
@@ -57,8 +59,8 @@ export class ApiError extends Error {
   readonly action: string;
   readonly willNot: string;
   readonly correlationId: string;
-  /** Field -> what is wrong with it. */
-  readonly fields: ReadonlyMap<string, string>;
+  /** Field -> what is wrong with it, for people and for programs. */
+  readonly fields: ReadonlyMap<string, { readonly text: string; readonly why: Json }>;
 
   constructor(status: number, problem: { readonly [name: string]: Json }) {
     const text = (name: string): string => (typeof problem[name] === "string" ? problem[name] : "");
@@ -69,7 +71,9 @@ export class ApiError extends Error {
     this.willNot = text("will_not");
     this.correlationId = text("correlation_id");
     const errors = Array.isArray(problem["errors"]) ? problem["errors"].filter(isObject) : [];
-    this.fields = new Map(errors.map((one) => [String(one["field"]), String(one["message"])]));
+    this.fields = new Map(
+      errors.map((one) => [String(one["field"]), { text: String(one["message"]), why: one["reason"] ?? null }]),
+    );
   }
 }
 
@@ -105,16 +109,34 @@ export async function bindQuote(id: string, version: number, key: string): Promi
   await ask("POST", `/${id}/bind`, {}, { "If-Match": `"${version}"`, "Idempotency-Key": key });
 }
 
-export async function calculateQuote(id: string): Promise<void> {
-  await ask("POST", `/${id}/calculate`, {});
+/** Begins a calculation; the same key begins it once. */
+export async function calculateQuote(id: string, key: string): Promise<void> {
+  await ask("POST", `/${id}/calculate`, {}, { "Idempotency-Key": key });
 }
 
-async function ask(method: string, path: string, body?: Json, headers: Record<string, string> = {}): Promise<Json> {
+/** Whether this browser's login can still make a connection; fails with an ApiError if that cannot be found out. */
+export async function loginStands(): Promise<boolean> {
+  try {
+    await ask("POST", "/api/v1/connection-token", undefined, {}, "");
+    return true;
+  } catch (error) {
+    if (error instanceof ApiError && (error.status === 401 || error.status === 403)) return false;
+    throw error;
+  }
+}
+
+async function ask(
+  method: string,
+  path: string,
+  body?: Json,
+  headers: Record<string, string> = {},
+  root = ROOT,
+): Promise<Json> {
   const sent = body === undefined ? {} : { body: JSON.stringify(body) };
   const type = body === undefined ? {} : { "Content-Type": "application/json" };
   let answer: Response;
   try {
-    answer = await fetch(ROOT + path, {
+    answer = await fetch(root + path, {
       method,
       headers: { Accept: "application/json", ...type, ...headers },
       ...sent,

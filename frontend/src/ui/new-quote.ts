@@ -1,6 +1,7 @@
 /** The dialog that makes a quote and leads to it. It must not know the list. */
 import { ApiError, createQuote, type FieldSpec } from "../socket/quotes-api";
-import { find, part, setAttribute, setText } from "./dom";
+import { find, part, setAttribute, setHidden, setText } from "./dom";
+import { reasonWords } from "./error-words";
 import { failureWords } from "./quote-words";
 import { t, word } from "./text";
 
@@ -11,11 +12,13 @@ export class NewQuote {
   private readonly product = find<HTMLSelectElement>(this.dialog, "#new-product");
   private readonly go = part<HTMLButtonElement>(this.dialog, "new-go");
   private readonly said = part(this.dialog, "new-said");
+  private readonly opener = part<HTMLButtonElement>(document, "new");
+  private sending = false;
   /** One opening of the dialog makes one quote, however often the button is pressed. */
   private key = "";
 
   constructor() {
-    document.querySelector('[data-part="new"]')?.addEventListener("click", () => this.open());
+    this.opener.addEventListener("click", () => this.open());
     part(this.dialog, "new-cancel").addEventListener("click", () => this.dialog.close());
     part(this.dialog, "new-form").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -33,7 +36,27 @@ export class NewQuote {
     }
   }
 
+  /** Whether the person may make a quote, as far as the server has said. */
+  get allowed(): boolean {
+    return !this.opener.hidden;
+  }
+
+  /** The right has come or gone; what is typed in an open dialog stays, and cannot be sent without it. */
+  allow(allowed: boolean): void {
+    if (allowed === this.allowed) return;
+    if (!allowed && document.activeElement === this.opener) find(document, "#qs-search").focus();
+    setHidden(this.opener, !allowed);
+    setHidden(part(document, "new-help"), !allowed);
+    if (this.dialog.open) this.say(allowed ? "" : t("quotes.new.refused"), []);
+    this.enable();
+  }
+
+  private enable(): void {
+    this.go.disabled = this.sending || !this.allowed;
+  }
+
   open(): void {
+    if (!this.allowed || this.dialog.open) return;
     this.key = crypto.randomUUID();
     this.customer.value = "";
     this.say("", []);
@@ -42,18 +65,20 @@ export class NewQuote {
   }
 
   private async send(): Promise<void> {
-    this.go.disabled = true;
+    this.sending = true;
+    this.enable();
     const fields = { customer_name: this.customer.value, state: this.state.value, product: this.product.value };
     try {
       location.assign(`/quotes/${await createQuote(fields, this.key)}`);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      const reasons = [...error.fields.values()];
+      const reasons = [...error.fields.values()].map((reason) => reasonWords(reason));
       this.say(reasons.length > 0 ? reasons.join(" ") : failureWords(error), [...error.fields.keys()]);
       // Another attempt with other facts is another wish.
       if (error.status >= 400 && error.status < 500) this.key = crypto.randomUUID();
     }
-    this.go.disabled = false;
+    this.sending = false;
+    this.enable();
   }
 
   private say(words: string, wrong: readonly string[]): void {

@@ -4,6 +4,7 @@ import type { QuoteModel } from "../state/quote";
 import { conflicts, type Edits, waitingCount } from "../state/quote-edits";
 import type { StreamLink } from "../state/stream-link";
 import type { Banner } from "./banners";
+import { errorWords } from "./error-words";
 import { clock, count, exact, span, t, word } from "./text";
 
 export interface QuoteBannerInput {
@@ -49,6 +50,7 @@ function linkBanner(input: QuoteBannerInput): Banner | null {
 }
 
 function endedBanner(reason: string, input: QuoteBannerInput): Banner {
+  if (reason === "other_user") return otherUserBanner();
   const login = LOGIN_HELPS.has(reason);
   const own = word("watch.ended", reason);
   const waiting = waitingCount(input.edits);
@@ -66,6 +68,16 @@ function endedBanner(reason: string, input: QuoteBannerInput): Banner {
   };
 }
 
+function otherUserBanner(): Banner {
+  return {
+    key: "other-user",
+    tone: "error",
+    title: t("quote.other_user"),
+    text: t("quote.other_user.action"),
+    actions: [{ label: t("quote.load_again"), testid: "load-again", run: () => location.reload() }],
+  };
+}
+
 function closedBanner({ closed, reopen }: QuoteBannerInput): Banner | null {
   if (closed === null) return null;
   const key = closed.code === "not_found" ? "missing" : closed.code === "permission_revoked" ? "revoked" : "closed";
@@ -79,8 +91,8 @@ function closedBanner({ closed, reopen }: QuoteBannerInput): Banner | null {
   return {
     key,
     tone: "error",
-    title: closed.message,
-    text: `${closed.requiredAction} ${closed.willNot}`.trim(),
+    title: t("quote.closed"),
+    text: errorWords({ code: closed.code, sentences: [closed.message, closed.requiredAction, closed.willNot] }),
     actions,
   };
 }

@@ -2,7 +2,7 @@
  * A quote's page: its conduct. What each message changes, what is sent when, what happens with edits whose outcome is
  * unknown. State changes in state/, drawing happens in quote-view.
  */
-import { ClientError, type Json } from "../client/index";
+import { ClientError, type Json, type Link } from "../client/index";
 import { hubUrl } from "../socket/market-channel";
 import { QuoteChannel } from "../socket/quote-channel";
 import { ApiError, type FieldSpec, fieldSpecs } from "../socket/quotes-api";
@@ -12,6 +12,7 @@ import { keep, revive } from "../state/quote-kept";
 import { isObject, type QuoteMessage, readTheirs } from "../state/quote-wire";
 import { FRESH_LINK, follow } from "../state/stream-link";
 import { find, part, setHidden, setText } from "./dom";
+import { errorWords, reasonWords } from "./error-words";
 import { startFrame } from "./frame";
 import { Loop } from "./loop";
 import type { Item } from "./palette";
@@ -90,13 +91,8 @@ class QuotePage {
     this.model.edits = revive(sessionStorage.getItem(this.keptAt), this.model.username);
     this.history = new History(this.quoteId, specs);
     this.rating = new Rating(this.quoteId, specs);
-    this.channel = new QuoteChannel(hubUrl(location), this.quoteId, {
-      link: (link) => {
-        this.model.link = follow(this.model.link, link, Date.now());
-        if (link.state === "connected") this.model.connectionId = link.connectionId;
-        else this.cut();
-        this.loop.mark();
-      },
+    this.channel = new QuoteChannel(hubUrl(location), this.quoteId, this.model.username, {
+      link: (link) => this.follow(link),
       message: (message) => this.receive(message),
       present: ({ members }) => {
         this.model.members = members;
@@ -160,9 +156,23 @@ class QuotePage {
     document.addEventListener("visibilitychange", () => {
       if (!document.hidden) this.channel.retryNow();
     });
+    window.addEventListener("focus", () => this.channel.retryNow());
   }
 
   // ---- what comes
+
+  private follow(link: Link): void {
+    const { model } = this;
+    model.link = follow(model.link, link, Date.now());
+    if (link.state === "connected") model.connectionId = link.connectionId;
+    else this.cut();
+    if (link.state === "ended" && link.reason === "other_user") {
+      // Who has logged in meanwhile may not see what this person saw.
+      model.quote = NO_QUOTE;
+      this.history.clear();
+    }
+    this.loop.mark();
+  }
 
   private receive(message: QuoteMessage): void {
     const { model } = this;
@@ -304,7 +314,8 @@ function premiumIsShown({ quote }: QuoteModel): boolean {
 
 /** The server's reason for this field, or its sentences. */
 function reasonOf(error: ClientError, field: string): string {
-  const fields = isObject(error.details) ? error.details["fields"] : undefined;
-  const reason = isObject(fields) ? fields[field] : undefined;
-  return typeof reason === "string" ? reason : `${error.message} ${error.requiredAction}`;
+  const { fields, reasons } = isObject(error.details) ? error.details : {};
+  const text = isObject(fields) ? fields[field] : undefined;
+  if (typeof text === "string") return reasonWords({ text, why: isObject(reasons) ? reasons[field] : null });
+  return errorWords({ code: error.code, sentences: [error.message, error.requiredAction] });
 }

@@ -6,6 +6,7 @@ import { ApiError, bindQuote, calculateQuote, type FieldSpec } from "../socket/q
 import type { QuoteModel } from "../state/quote";
 import type { Premium, Progress } from "../state/quote-wire";
 import { element, find, part, setAttribute, setHidden, setText } from "./dom";
+import { errorWords, reasonWords } from "./error-words";
 import { fieldLabel } from "./quote-control";
 import { failureWords } from "./quote-words";
 import { clock, exact, money, t, word } from "./text";
@@ -32,6 +33,8 @@ export class Rating {
   private drawn: Premium | null | undefined | "nothing" = "nothing";
   private missingDrawn = "";
   private asking = false;
+  /** Of the next calculation that is asked for. */
+  private key = crypto.randomUUID();
 
   constructor(quoteId: string, specs: ReadonlyMap<string, FieldSpec>) {
     this.quoteId = quoteId;
@@ -90,8 +93,11 @@ export class Rating {
 
   private endWords({ stage, error }: Progress): string {
     if (error === null) return word("quote.stage", stage);
-    const fields = Object.entries(error.fields).map(([name, reason]) => `${fieldLabel(name, this.specs)}: ${reason}`);
-    return [error.message, ...fields, error.required_action, error.will_not].filter((one) => one !== "").join(" ");
+    const fields = Object.entries(error.fields).map(
+      ([name, text]) => `${fieldLabel(name, this.specs)}: ${reasonWords({ text, why: null })}`,
+    );
+    const said = { code: error.code, sentences: [error.message, error.required_action, error.will_not] };
+    return [errorWords(said), ...fields].filter((one) => one !== "").join(" ");
   }
 
   private drawPremium(premium: Premium | null | undefined): void {
@@ -123,7 +129,16 @@ export class Rating {
   private async begin(): Promise<void> {
     this.asking = true;
     this.calculate.disabled = true;
-    await this.ask(this.said, () => calculateQuote(this.quoteId));
+    const done = await this.ask(this.said, async () => {
+      try {
+        await calculateQuote(this.quoteId, this.key);
+      } catch (error) {
+        // Who was refused asks anew; who got no answer asks the same again, so that it begins once.
+        if (error instanceof ApiError && error.status >= 400 && error.status < 500) this.key = crypto.randomUUID();
+        throw error;
+      }
+    });
+    if (done) this.key = crypto.randomUUID();
     this.asking = false;
   }
 
@@ -138,7 +153,8 @@ export class Rating {
   private allow(): void {
     if (!this.dialog.open) return;
     const typed = this.confirm.value.trim().toLowerCase() === t("quote.bind.word");
-    this.go.disabled = !typed || this.look?.model.quote?.quote.status !== "quoted" || !this.look.settled;
+    const look = this.look;
+    this.go.disabled = !typed || look?.model.quote?.quote.status !== "quoted" || !look.mayEdit || !look.settled;
   }
 
   private async send(): Promise<void> {

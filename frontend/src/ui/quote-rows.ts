@@ -87,10 +87,10 @@ export class QuoteRows {
   }
 
   /** The codes that a filter may have; the dialog for a new quote learns them, too. */
-  async states(fresh: NewQuote | null): Promise<readonly string[]> {
+  async states(fresh: NewQuote): Promise<readonly string[]> {
     try {
       const specs = await fieldSpecs();
-      fresh?.learn(specs);
+      fresh.learn(specs);
       return allowedOf(specs, "state");
     } catch (error) {
       // The list itself says what is wrong with the server.

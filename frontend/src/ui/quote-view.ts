@@ -72,7 +72,8 @@ export class QuoteView {
     const { model } = this;
     const seen = model.quote.quote !== null && model.closed === null;
     setHidden(part(document, "quote"), !seen);
-    setHidden(part(document, "skeleton"), model.quote.quote !== null || model.closed !== null);
+    const over = model.closed !== null || model.link.kind === "ended";
+    setHidden(part(document, "skeleton"), model.quote.quote !== null || over);
     if (seen) {
       this.drawHead();
       this.drawFields();

@@ -2,7 +2,9 @@
  * The list of quotes: asked for page by page with the filter in the address, asked again while it is looked at. It must
  * not know a quote's form.
  */
+import { hubUrl } from "../socket/market-channel";
 import { ApiError, listQuotes, type Page } from "../socket/quotes-api";
+import { QuotesChannel } from "../socket/quotes-channel";
 import { addressOf, filterOf, isFiltered, type ListFilter, NO_FILTER, queryOf } from "../state/quote-filter";
 import { STATUSES } from "../state/quote-wire";
 import { Banners } from "./banners";
@@ -16,8 +18,14 @@ import { QuoteRows } from "./quote-rows";
 import { failureWords } from "./quote-words";
 import { clock, count, span, t, word } from "./text";
 
-/** "Live" enough to trust at a glance, and cheap: one question that the server answers from two indexes. */
+/** Without news from the socket: enough to trust at a glance, and cheap. */
 const EVERY_MS = 5_000;
+/** With it: in case that some news was lost. */
+const EVERY_TOLD_MS = 30_000;
+/** Everybody's list is told at the same moment; not everybody asks at the same. */
+const SPREAD_MS = 300;
+/** However often something changes. */
+const PAUSE_MS = 1_000;
 const TYPING_MS = 300;
 
 export class QuotesPage {
@@ -25,7 +33,7 @@ export class QuotesPage {
   private readonly banners = new Banners(part(document, "banners"));
   private readonly pill = new LinkPill();
   private readonly rows = new QuoteRows();
-  private readonly fresh = document.querySelector("#new-dialog") === null ? null : new NewQuote();
+  private readonly fresh = new NewQuote();
   private readonly search = find<HTMLInputElement>(document, "#qs-search");
   private readonly state = find<HTMLSelectElement>(document, "#qs-state");
   private readonly clockOffset = Number(part(document, "list").dataset["serverTime"]) - Date.now() / 1000;
@@ -38,6 +46,16 @@ export class QuotesPage {
   private failedAt: number | null = null;
   private retryAt = 0;
   private asked = 0;
+  private told = false;
+  /** Something has changed since the last question. */
+  private stale = false;
+  private due: ReturnType<typeof setTimeout> | undefined;
+  private readonly channel = new QuotesChannel(hubUrl(location), {
+    changed: () => this.changed(),
+    told: (told) => {
+      this.told = told;
+    },
+  });
   private typing: ReturnType<typeof setTimeout> | undefined;
 
   start(): void {
@@ -56,10 +74,17 @@ export class QuotesPage {
       this.showFilter();
       void this.load();
     });
-    setInterval(() => {
-      if (!document.hidden && Date.now() >= Math.max(this.retryAt, this.takenAt + EVERY_MS)) void this.load();
-    }, 1_000);
-    window.addEventListener("online", () => void this.load());
+    setInterval(() => this.everyNowAndThen(), 1_000);
+    window.addEventListener("online", () => {
+      this.channel.retryNow();
+      void this.load();
+    });
+    document.addEventListener("visibilitychange", () => this.changed(this.stale));
+    window.addEventListener("pagehide", () => this.channel.close());
+    window.addEventListener("pageshow", (event) => {
+      if (event.persisted) this.channel.open();
+    });
+    this.channel.open();
     this.showFilter();
     void this.fillStates();
     this.loop.add(() => this.draw());
@@ -121,21 +146,46 @@ export class QuotesPage {
     void this.load().then(() => this.rows.focusFirst());
   }
 
+  private everyNowAndThen(): void {
+    if (document.hidden) return;
+    const every = this.told && this.failure === null ? EVERY_TOLD_MS : EVERY_MS;
+    if (Date.now() < Math.max(this.retryAt, this.takenAt + every)) return;
+    void this.load();
+  }
+
+  /** Asks again soon, but not while nobody looks, and not faster than one can read. */
+  private changed(stale = true): void {
+    this.stale = stale;
+    if (!stale || document.hidden || this.due !== undefined) return;
+    const waitMs = Math.max(0, this.takenAt + PAUSE_MS - Date.now()) + Math.random() * SPREAD_MS;
+    this.due = setTimeout(() => {
+      this.due = undefined;
+      if (this.stale && !document.hidden) void this.load();
+    }, waitMs);
+  }
+
   /** Only the newest question's answer counts. */
   private async load(): Promise<void> {
     const mine = ++this.asked;
+    this.stale = false;
     this.retryAt = Date.now() + EVERY_MS;
     try {
       const page = await listQuotes(queryOf(this.filter));
       if (mine !== this.asked) return;
       [this.page, this.failure, this.failedAt, this.takenAt] = [page, null, null, Date.now()];
+      this.fresh.allow(page.may_create);
+      // Who may see the list may be told of it: a socket that ended for want of that is tried again.
+      this.channel.open();
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       if (mine !== this.asked) return;
       this.failure = error;
       this.failedAt ??= Date.now();
       // What somebody may no longer see does not stay on the screen.
-      if (error.status === 401 || error.status === 403) this.page = null;
+      if (error.status === 401 || error.status === 403) {
+        this.page = null;
+        this.fresh.allow(false);
+      }
     }
     this.loop.mark();
   }
@@ -169,7 +219,7 @@ export class QuotesPage {
     if (!empty) return;
     const filtered = isFiltered(this.filter);
     setText(part(document, "empty-title"), filtered ? t("quotes.empty.filtered") : t("quotes.empty"));
-    const first = this.fresh === null ? t("quotes.empty.reader") : t("quotes.empty.words");
+    const first = this.fresh.allowed ? t("quotes.empty.words") : t("quotes.empty.reader");
     setText(part(document, "empty-words"), filtered ? t("quotes.empty.filtered.words") : first);
     setHidden(part(document, "clear"), !filtered);
   }
@@ -215,7 +265,7 @@ export class QuotesPage {
 
   private onKey(event: KeyboardEvent): boolean {
     if (event.key === "/") this.search.focus();
-    else if (event.key.toLowerCase() === "n" && this.fresh !== null) this.fresh.open();
+    else if (event.key.toLowerCase() === "n" && this.fresh.allowed) this.fresh.open();
     else return false;
     return true;
   }
@@ -234,7 +284,7 @@ export class QuotesPage {
       more: `${row.vehicle} ${row.state}`,
       run: () => location.assign(`/quotes/${row.id}`),
     }));
-    const made = fresh === null ? [] : [{ kind, name: t("quotes.new"), run: () => fresh.open() }];
+    const made = !fresh.allowed ? [] : [{ kind, name: t("quotes.new"), run: () => fresh.open() }];
     return [...made, ...statuses, { kind, name: t("quotes.clear"), run: () => this.choose(NO_FILTER) }, ...quotes];
   }
 }

@@ -216,3 +216,26 @@ describe("standard time", () => {
     }
   });
 });
+
+describe("a user who is not the expected one", () => {
+  it("ends the client before anything that waited is sent", async () => {
+    const { stage, client, links } = begin({ username: "bob" });
+    client.subscribe("app:a");
+    const edit = client.request({ type: "field_edit", op_id: "t-1" });
+    const refused = expect(edit).rejects.toMatchObject({ kind: "ended", code: "other_user" });
+    stage.socket.greet();
+    await refused;
+    expect(stage.socket.sent).toEqual([]);
+    expect(stage.socket.closed).toMatchObject({ code: 1000 });
+    expect(links.at(-1)).toMatchObject({ state: "ended", reason: "other_user" });
+    stage.pass(60_000);
+    expect(stage.sockets).toHaveLength(1);
+  });
+
+  it("does not concern a client of anybody", () => {
+    const { stage, client } = begin({ username: "ada" });
+    client.subscribe("app:a");
+    stage.socket.greet();
+    expect(stage.socket.sent).toHaveLength(1);
+  });
+});

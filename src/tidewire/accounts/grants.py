@@ -83,6 +83,7 @@ class _Family:
 _FAMILIES: dict[str, _Family] = {
     "market": _Family(_SYMBOL, _with_permission("market:view"), "the permission market:view"),
     "quote": _Family(_UUID, _with_permission("quote:view"), "the permission quote:view"),
+    "quotes": _Family(re.compile("list"), _with_permission("quote:view"), "the permission quote:view"),
     "analytics": _Family(_WORD, _with_permission("analytics:read"), "the permission analytics:read"),
     "admin:system_monitoring": _Family(_USER, _own_admin, "to be that administrator"),
     "admin:user_activity": _Family(_USER, _own_admin, "to be that administrator"),

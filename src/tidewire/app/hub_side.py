@@ -65,6 +65,7 @@ log = structlog.get_logger(__name__)
 ROOMS: dict[str, RoomRules] = {
     "market": market.RULES,
     "quote": quote_rules.RULES,
+    quote_rules.LIST_FAMILY: quote_rules.LIST_RULES,
     "user": RoomRules(history_messages=200),
     "app": RoomRules(presence=True),
     "public": RoomRules(presence=True),

@@ -19,6 +19,8 @@ from tidewire.quotes.desk import Desk
 from tidewire.quotes.editing import index_of
 from tidewire.quotes.ending import SWEEP_EVERY_S, Ending
 from tidewire.quotes.job import EXPIRE_EVERY_S, HEAL_EVERY_S, Expiry, Healing
+from tidewire.quotes.news import ListNews
+from tidewire.quotes.pace import WritePace
 from tidewire.quotes.plan import Plan
 from tidewire.quotes.routes import QuotesApi
 from tidewire.store.calculations import Calculations
@@ -47,16 +49,18 @@ class QuotesSide:
         plans: Mapping[str, Plan],
         node: str,
     ) -> None:
-        self.desk = Desk(Quotes(requests, index_of), hub, clock)
-        aside = Desk(Quotes(background, index_of), hub, clock)
+        self.news = ListNews(bus, hub.features, clock)
+        self.desk = Desk(Quotes(requests, index_of), hub, clock, self.news.note)
+        aside = Desk(Quotes(background, index_of), hub, clock, self.news.note)
         self.attention = Attention(bus, hub.features, clock)
         self.conversation = Conversation(self.desk, self.attention, hub, clock)
-        self.api = QuotesApi(self.desk, callers, clock)
+        self.pace = WritePace(clock)
+        self.api = QuotesApi(self.desk, callers, self.pace, clock)
         calculations = Calculations(requests)
         self.ending = Ending(calculations, hub, clock)
         self.sweeper = Ending(Calculations(background), hub, clock)
         self.calculator = Calculator(calculations, self.desk, self.ending, plans, clock, node=node)
-        self.calculations = CalculationsApi(self.calculator, callers)
+        self.calculations = CalculationsApi(self.calculator, callers, self.pace)
         self.expiry = Expiry(aside, clock)
         self.healing = Healing(aside, hub, clock)
         hub.features.add(self.conversation.commands())
@@ -73,6 +77,7 @@ class QuotesSide:
     def start(self) -> None:
         """Begin to listen, expire and compare."""
         self.attention.start()
+        self.news.start()
         for job in self._jobs:
             job.start()
 
@@ -82,14 +87,17 @@ class QuotesSide:
             await job.stop()
         await self.calculator.stop()
         await self.attention.stop()
+        await self.news.stop()
 
     def statistics(self) -> Mapping[str, int]:
         """Return counters since start."""
         return {
             **self.desk.statistics(),
             **self.conversation.statistics(),
+            **self.pace.statistics(),
             **{f"edit_{name}": value for name, value in self.desk.quotes.statistics().items()},
             **{f"focus_{name}": value for name, value in self.attention.statistics().items()},
+            **{f"news_{name}": value for name, value in self.news.statistics().items()},
             "expired": self.expiry.expired,
             "expiry_failed": self.expiry.failed,
             "healed": self.healing.healed,

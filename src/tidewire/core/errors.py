@@ -131,18 +131,20 @@ class InvalidFields(InvalidRequest):
 
     Args:
         problems: Field -> what is wrong with its value, one sentence without the value.
+        reasons: Field -> the same for programs: a ``code``, and what else the sentence names.
     """
 
     code = "invalid_fields"
 
-    def __init__(self, problems: Mapping[str, str]) -> None:
+    def __init__(self, problems: Mapping[str, str], reasons: Mapping[str, Mapping[str, str | int]]) -> None:
         super().__init__(
             " ".join(f"{name}: {text}" for name, text in problems.items())[:1_000],
             required_action="Correct the fields named, then send it again.",
             will_not="Tidewire will not change anything: not these fields, nor others that came with them.",
-            details={"fields": dict(problems)},
+            details={"fields": dict(problems), "reasons": {name: dict(why) for name, why in reasons.items()}},
         )
         self.problems = problems
+        self.reasons = reasons
 
 
 class Unauthenticated(RequestError):

@@ -26,7 +26,12 @@ from tidewire.quotes.facts import facts_of, premium_of, unrated_product
 from tidewire.quotes.model import Premium
 from tidewire.quotes.plan import Plan
 from tidewire.quotes.rating import STAGES, Rating
-from tidewire.store.calculation_record import CalculationRecord, CalculationState, NewCalculation
+from tidewire.store.calculation_record import (
+    CalculationRecord,
+    CalculationRequest,
+    CalculationState,
+    NewCalculation,
+)
 from tidewire.store.calculations import Calculations
 
 # Rating takes a millisecond and storing a few; the requests' bulkhead gives up on the database after 1.5 s. Past this
@@ -72,21 +77,32 @@ class Calculator:
         self._superseded: set[str] = set()
         self._running: set[str] = set()
         self._beginning = 0
-        self.counts = dict.fromkeys(("begun", "refused", "broken"), 0)
+        self.counts = dict.fromkeys(("begun", "repeated", "refused", "broken"), 0)
 
     def statistics(self) -> dict[str, int]:
         """Return counters since start, and how many run."""
         return {**self.counts, "running": len(self._tasks)}
 
-    async def begin(self, quote_id: str, author: Author) -> CalculationRecord:
+    async def begin(
+        self, quote_id: str, author: Author, request: CalculationRequest | None = None
+    ) -> CalculationRecord:
         """Begin to calculate a quote's premium; what comes of it is told in its room and by ``latest``.
+
+        Args:
+            request: If the same one began a calculation before, on whichever node, that is returned as it was then, and
+                nothing begins, whatever has become of the quote since.
 
         Raises:
             NotFound: There is no such quote.
-            Conflict: It is bound or expired.
+            Conflict: It is bound or expired, or ``request`` has the key of another one.
             Unavailable: Too many are running.
-            StoreError: It has not begun, unless the code is ``outcome_unknown``.
+            StoreError: It has not begun, unless the code is ``outcome_unknown``; the same ``request`` finds that out.
         """
+        if request is not None:
+            done = await self._calculations.begun_by(quote_id, request)
+            if done is not None:
+                self.counts["repeated"] += 1
+                return done
         if len(self._tasks) + self._beginning >= MAX_RUNNING:
             self.counts["refused"] += 1
             raise Unavailable(
@@ -98,18 +114,23 @@ class Calculator:
             )
         self._beginning += 1
         try:
-            return await self._begin(quote_id, author)
+            return await self._begin(quote_id, author, request)
         finally:
             self._beginning -= 1
 
-    async def _begin(self, quote_id: str, author: Author) -> CalculationRecord:
-        now = self._clock.time()
+    async def _begin(self, quote_id: str, author: Author, request: CalculationRequest | None) -> CalculationRecord:
+        # Databases keep microseconds; what is answered now must be what a repeated request is answered.
+        now = round(self._clock.time(), 6)
         # A change of nothing is refused exactly where any change is.
         editing.apply_edits(await self._desk.quotes.get(quote_id), [], Act(author, now))
         new = NewCalculation(
-            secrets.token_hex(8), author.user_id, author.username, self._node, now, now + self._deadline_s
+            secrets.token_hex(8), author.user_id, author.username, self._node, now, round(now + self._deadline_s, 6)
         )
-        record, superseded = await self._calculations.begin(quote_id, new)
+        record, superseded, repeated = await self._calculations.begin(quote_id, new, request)
+        if repeated:
+            # The same request was faster, here or elsewhere.
+            self.counts["repeated"] += 1
+            return record
         self.counts["begun"] += 1
         if superseded is not None and superseded.calculation_id in self._running:
             self._superseded.add(superseded.calculation_id)

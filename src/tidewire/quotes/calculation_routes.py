@@ -5,6 +5,8 @@ It must not know SQL or rooms. Source: contract.md section 6; RFC 9110 section 1
 
 from __future__ import annotations
 
+import hashlib
+
 import msgspec
 from fastapi import APIRouter, Request, Response
 
@@ -12,27 +14,34 @@ from tidewire.accounts.http import Callers
 from tidewire.quotes.calculation import Calculator
 from tidewire.quotes.calculation_wire import document_of
 from tidewire.quotes.editing import Author
+from tidewire.quotes.pace import WritePace
+from tidewire.quotes.route_parts import Key, refusals
 from tidewire.quotes.rules import EDIT, VIEW, require, room_of
-from tidewire.store.calculation_record import CalculationRecord
+from tidewire.store.calculation_record import CalculationRecord, CalculationRequest
 
 
 class CalculationsApi:
     """The routes and what they need."""
 
-    def __init__(self, calculator: Calculator, callers: Callers) -> None:
+    def __init__(self, calculator: Calculator, callers: Callers, pace: WritePace) -> None:
         self._calculator = calculator
         self._callers = callers
+        self._pace = pace
 
     def router(self) -> APIRouter:
         """Return the routes under /api/v1/quotes/{quote_id}."""
         router = APIRouter(prefix="/api/v1/quotes/{quote_id}", tags=["quotes"])
 
-        @router.post("/calculate", summary="Begin to calculate the premium", status_code=202)
-        async def calculate(request: Request, quote_id: str) -> Response:
+        @router.post("/calculate", summary="Begin to calculate the premium", status_code=202, responses=refusals(404))
+        async def calculate(request: Request, quote_id: str, key: Key = None) -> Response:
             principal = require(await self._callers.of(request), EDIT)
+            self._pace.take(principal)
             room_of(quote_id)
             author = Author(principal.user_id, principal.username, "http")
-            answer = _answer(await self._calculator.begin(quote_id, author), 202)
+            named = None
+            if key is not None:
+                named = CalculationRequest(principal.user_id, key, hashlib.sha256(await request.body()).hexdigest())
+            answer = _answer(await self._calculator.begin(quote_id, author, named), 202)
             answer.headers["Location"] = f"/api/v1/quotes/{quote_id}/calculation"
             return answer
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import structlog
@@ -32,14 +32,19 @@ _log = structlog.get_logger(__name__)
 # Names quotes that are made with an op_id, so that the same one makes the same quote on any node.
 _NAMES = uuid.UUID("5f6a4c53-6a1f-4a55-9d0b-0c3b1f2f7a10")
 
-Same = Callable[[Sequence[Change]], bool]
+Same = Callable[[Sequence[Change]], Awaitable[bool]]
 
 
 class Desk:
-    """See the module's text."""
+    """See the module's text.
 
-    def __init__(self, quotes: Quotes, hub: Hub, clock: Clock) -> None:
+    Args:
+        stored: Called when a quote has been made or changed; must not block.
+    """
+
+    def __init__(self, quotes: Quotes, hub: Hub, clock: Clock, stored: Callable[[], None] = lambda: None) -> None:
         self.quotes = quotes
+        self._stored = stored
         self._hub = hub
         self._clock = clock
         # Quote -> its lock, and how many hold or want it.
@@ -55,7 +60,15 @@ class Desk:
         name = uuid.uuid4() if op_id is None else uuid.uuid5(_NAMES, f"{author.user_id}/{op_id}")
         act = Act(author, self._now(), op_id)
         outcome = await self.quotes.add(editing.create(str(name), values, act))
-        self._count(outcome, _sets(values, complete=False))
+
+        async def same(changes: Sequence[Change]) -> bool:
+            # What was changed since has other names.
+            made = {
+                each.field: each.after for each in changes if (each.actor_id, each.op_id) == (author.user_id, op_id)
+            }
+            return made == {name: value for name, value in values.items() if value is not None}
+
+        await self._count(outcome, same)
         return outcome
 
     async def edit(
@@ -77,14 +90,17 @@ class Desk:
                 editing.require_version(quote, version)
             return editing.apply_edits(quote, edits, act)
 
-        return await self._change(quote_id, decide, act, _sets({edit.field: edit.value for edit in edits}))
+        async def same(changes: Sequence[Change]) -> bool:
+            return await self._sets(quote_id, {edit.field: edit.value for edit in edits}, changes)
+
+        return await self._change(quote_id, decide, act, same)
 
     async def undo(self, quote_id: str, version: int, author: Author, op_id: str | None) -> Outcome:
         """Put the field of a change back, as a new change. Raises as ``edit``, and InvalidRequest."""
         change = await self.quotes.one_change(quote_id, version)
         act = Act(author, self._now(), op_id)
 
-        def same(changes: Sequence[Change]) -> bool:
+        async def same(changes: Sequence[Change]) -> bool:
             return changes[0].reason == f"undo of version {version}"
 
         return await self._change(quote_id, lambda quote: editing.undo(quote, change, act), act, same)
@@ -97,7 +113,7 @@ class Desk:
             editing.require_version(quote, version)
             return editing.bind(quote, act)
 
-        def same(changes: Sequence[Change]) -> bool:
+        async def same(changes: Sequence[Change]) -> bool:
             return changes[0].field == STATUS and changes[0].after == Status.BOUND
 
         return await self._change(quote_id, decide, act, same)
@@ -143,7 +159,7 @@ class Desk:
         actor_id, op_id = act.author.user_id, act.op_id
         async with self.turn(quote_id):
             outcome = await self.quotes.change(quote_id, decide, actor_id=actor_id, op_id=op_id, also=also)
-            self._count(outcome, same)
+            await self._count(outcome, same)
             if not outcome.repeated and outcome.changes:
                 try:
                     await self.publish(outcome.quote, outcome.changes)
@@ -153,10 +169,23 @@ class Desk:
                     _log.warning("quote_change_unpublished", quote_id=quote_id, **error.describe())
         return outcome
 
-    def _count(self, outcome: Outcome, same: Same) -> None:
+    async def _sets(self, quote_id: str, values: Mapping[str, JsonValue], changes: Sequence[Change]) -> bool:
+        """Whether changes are those that setting these values made: what is not among them had its value already."""
+        made = {change.field: change.after for change in changes if change.field in FIELDS}
+        if not made or made != {name: value for name, value in values.items() if name in made}:
+            return False
+        if made.keys() == values.keys():
+            return True
+        before = [one for one in await self.quotes.changes(quote_id) if one.version < changes[0].version]
+        quote = editing.replayed(quote_id, before)
+        return all(quote.value(name) == value for name, value in values.items() if name not in made)
+
+    async def _count(self, outcome: Outcome, same: Same) -> None:
         if not outcome.repeated:
             self.counts["stored"] += len(outcome.changes)
-        elif same(outcome.changes):
+            if outcome.changes:
+                self._stored()
+        elif await same(outcome.changes):
             self.counts["repeated"] += 1
         else:
             self.counts["refused_reuse"] += 1
@@ -183,18 +212,5 @@ class Desk:
                 self._locks[quote_id] = (lock, users - 1)
 
 
-def _sets(values: Mapping[str, JsonValue], *, complete: bool = True) -> Same:
-    """Whether changes are those that setting these values makes."""
-
-    def same(changes: Sequence[Change]) -> bool:
-        made = [change for change in changes if change.field in FIELDS]
-        if not complete:
-            # A quote that was made once may have been changed since; how it began is its first changes.
-            made = [change for change in made if change.version <= len(values)]
-        return all(change.field in values and values[change.field] == change.after for change in made)
-
-    return same
-
-
-def _anything(_: Sequence[Change]) -> bool:
+async def _anything(_: Sequence[Change]) -> bool:
     return True

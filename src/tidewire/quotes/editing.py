@@ -14,8 +14,8 @@ from datetime import UTC, date, datetime
 
 import msgspec
 
-from tidewire.core.errors import Conflict, InvalidFields, InvalidRequest, PreconditionFailed
-from tidewire.quotes.model import FIELDS, Premium, Status, read_value
+from tidewire.core.errors import Conflict, InvalidRequest, PreconditionFailed
+from tidewire.quotes.model import FIELDS, Premium, Status, Unfit, read_value, unfit_fields
 from tidewire.store.quote_records import Change, Decision, FieldState, Quote, QuoteIndex
 from tidewire.store.records import JsonValue
 
@@ -83,7 +83,7 @@ def create(quote_id: str, values: Mapping[str, JsonValue], act: Act) -> Decision
     """Return a new draft. Raises InvalidFields if something is missing that every quote has."""
     missing = [spec.name for spec in FIELDS.values() if spec.required and values.get(spec.name) is None]
     if missing:
-        raise InvalidFields(dict.fromkeys(missing, "This is needed to make a quote."))
+        raise unfit_fields(dict.fromkeys(missing, Unfit("This is needed to make a quote.", "needed")))
     quote = Quote(
         id=quote_id,
         status=Status.DRAFT,
@@ -142,8 +142,8 @@ def undo(quote: Quote, change: Change, act: Act) -> Decision:
         )
     try:
         value = read_value(spec, change.before, day_of(act.now))
-    except ValueError as exc:
-        raise InvalidFields({spec.name: str(exc)}) from exc
+    except Unfit as exc:
+        raise unfit_fields({spec.name: exc}) from exc
     edit = Edit(change.field, value, change.revision)
     return apply_edits(quote, [edit], replace(act, reason=f"undo of version {change.version}"))
 
@@ -182,7 +182,8 @@ def bind(quote: Quote, act: Act) -> Decision:
         )
     begins = quote.value("effective_date")
     if not isinstance(begins, str) or date.fromisoformat(begins) < day_of(act.now):
-        raise InvalidFields({"effective_date": "This must not be in the past when the quote is bound."})
+        past = Unfit("This must not be in the past when the quote is bound.", "past")
+        raise unfit_fields({"effective_date": past})
     changes: list[Change] = []
     after = _with_status(quote, Status.BOUND, act, changes)
     return Decision(replace(after, expires_at=None), changes)

@@ -174,6 +174,28 @@ def missing_for_rating(quote: Quote) -> list[str]:
 
 # ---- reading values --------------------------------------------------------------------------------------------------
 
+
+class Unfit(ValueError):
+    """A value that a field cannot have.
+
+    Args:
+        text: Why, for people: a sentence without the value.
+        code: Why, for programs.
+        values: What else the sentence names.
+    """
+
+    def __init__(self, text: str, code: str, **values: str | int) -> None:
+        super().__init__(text)
+        self.reason: Mapping[str, str | int] = {"code": code, **values}
+
+
+def unfit_fields(problems: Mapping[str, Unfit]) -> InvalidFields:
+    """Return the error that names all the fields and why."""
+    return InvalidFields(
+        {name: str(why) for name, why in problems.items()}, {name: why.reason for name, why in problems.items()}
+    )
+
+
 # Numbers with a decimal point keep every digit; NaN and Infinity are not JSON and end here.
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 
@@ -188,20 +210,20 @@ def read_fields(raw: Mapping[str, msgspec.Raw], today: date) -> dict[str, JsonVa
         InvalidFields: A field is unknown or its value cannot be; all are named.
     """
     values: dict[str, JsonValue] = {}
-    problems: dict[str, str] = {}
+    problems: dict[str, Unfit] = {}
     for name, encoded in raw.items():
         spec = FIELDS.get(name)
         if spec is None:
-            problems[name[:64]] = "There is no such field."
+            problems[name[:64]] = Unfit("There is no such field.", "unknown_field")
             continue
         try:
             values[name] = read_value(spec, _decode(encoded), today)
         except (msgspec.DecodeError, UnicodeError, RecursionError):
-            problems[name] = "This is not JSON."
-        except ValueError as exc:
-            problems[name] = str(exc)
+            problems[name] = Unfit("This is not JSON.", "not_json")
+        except Unfit as exc:
+            problems[name] = exc
     if problems:
-        raise InvalidFields(dict(list(problems.items())[:30]))
+        raise unfit_fields(dict(list(problems.items())[:30]))
     return values
 
 
@@ -212,11 +234,11 @@ def read_value(spec: FieldSpec, value: Any, today: date) -> JsonValue:
         value: Decoded JSON, numbers with a decimal point as Decimal.
 
     Raises:
-        ValueError: It cannot be; the text is a sentence for people, without the value.
+        Unfit: It cannot be.
     """
     if value is None:
         if spec.required:
-            raise ValueError("This cannot be empty.")
+            raise Unfit("This cannot be empty.", "empty")
         return None
     read = _READERS[spec.kind]
     return read(spec, value, today)
@@ -224,79 +246,87 @@ def read_value(spec: FieldSpec, value: Any, today: date) -> JsonValue:
 
 def _read_text(spec: FieldSpec, value: Any, _: date) -> str:
     if not isinstance(value, str):
-        raise ValueError("This must be text.")
-    length = f"This must have {spec.low} to {spec.high} characters."
+        raise Unfit("This must be text.", "no_text")
+    length = Unfit(f"This must have {spec.low} to {spec.high} characters.", "length", low=spec.low, high=spec.high)
     if len(value) > 4 * LONG_TEXT_MAX:
-        raise ValueError(length)
+        raise length
     # Normalised, so that two people who type the same do not see a conflict.
     text = unicodedata.normalize("NFC", value).strip()
     if not spec.low <= len(text) <= spec.high:
-        raise ValueError(length)
+        raise length
     allowed = "\n\t" if spec.kind == "long_text" else ""
     if any(unicodedata.category(char) in ("Cc", "Cs", "Co", "Cn") and char not in allowed for char in text):
-        raise ValueError("This has characters that cannot be shown.")
+        raise Unfit("This has characters that cannot be shown.", "characters")
     return text
 
 
 def _read_email(spec: FieldSpec, value: Any, today: date) -> str:
     text = _read_text(spec, value, today)
     if _EMAIL.fullmatch(text) is None:
-        raise ValueError("This is not an e-mail address.")
+        raise Unfit("This is not an e-mail address.", "no_email")
     return text
 
 
 def _read_choice(spec: FieldSpec, value: Any, _: date) -> str:
     if not isinstance(value, str) or value not in spec.allowed:
-        shown = f"one of {', '.join(spec.allowed)}" if len(spec.allowed) <= 10 else "the two-letter code of a US state"
-        raise ValueError(f"This must be {shown}.")
+        if len(spec.allowed) > 10:
+            raise Unfit("This must be the two-letter code of a US state.", "no_state")
+        allowed = ", ".join(spec.allowed)
+        raise Unfit(f"This must be one of {allowed}.", "not_allowed", allowed=allowed)
     return value
 
 
 def _read_integer(spec: FieldSpec, value: Any, today: date) -> int:
     # A boolean is an int in Python, and 1.0 is not what somebody types who means 1.
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError("This must be a whole number.")
+        raise Unfit("This must be a whole number.", "no_integer")
     high = today.year + 1 if spec.name == "vehicle_year" else spec.high
     if not spec.low <= value <= high:
-        raise ValueError(f"This must be from {spec.low} to {high}.")
+        raise Unfit(f"This must be from {spec.low} to {high}.", "range", low=spec.low, high=high)
     return value
 
 
 def _read_money(spec: FieldSpec, value: Any, _: date) -> str:
-    reason = f'This must be an amount from {spec.low} to {spec.high} with at most two decimals, such as "25000.00".'
+    unfit = Unfit(
+        f'This must be an amount from {spec.low} to {spec.high} with at most two decimals, such as "25000.00".',
+        "no_amount",
+        low=spec.low,
+        high=spec.high,
+    )
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
-        raise ValueError(reason)
+        raise unfit
     if isinstance(value, Decimal) and (len(value.as_tuple().digits) > MAX_DIGITS or not -6 < value.adjusted() < 15):
-        raise ValueError(reason)
+        raise unfit
     if isinstance(value, int) and not 0 <= value <= spec.high:
-        raise ValueError(reason)
+        raise unfit
     text = f"{value:f}" if isinstance(value, Decimal) else str(value)[: MAX_DIGITS + 5]
     if not text.isascii() or _MONEY.fullmatch(text) is None or not spec.low <= Decimal(text) <= spec.high:
-        raise ValueError(reason)
+        raise unfit
     return f"{Decimal(text):.2f}"
 
 
 def _read_date(spec: FieldSpec, value: Any, today: date) -> str:
     if not isinstance(value, str) or not value.isascii() or _ISO_DATE.fullmatch(value) is None:
-        raise ValueError("This must be a date, such as 2026-03-01.")
+        raise Unfit("This must be a date, such as 2026-03-01.", "no_date")
     try:
         day = date.fromisoformat(value)
     except ValueError:
-        raise ValueError("There is no such day.") from None
+        raise Unfit("There is no such day.", "no_day") from None
     if day < today and not spec.past:
-        raise ValueError("This must not be in the past.")
+        raise Unfit("This must not be in the past.", "past")
     if day > today and not spec.future:
-        raise ValueError("This must not be in the future.")
+        raise Unfit("This must not be in the future.", "future")
     if abs((day - today).days) > spec.years * 366:
-        raise ValueError(f"This must be within {spec.years} {'year' if spec.years == 1 else 'years'}.")
+        years = "year" if spec.years == 1 else "years"
+        raise Unfit(f"This must be within {spec.years} {years}.", "too_far", years=spec.years)
     if spec.name == "driver_birth_date" and day > today - timedelta(days=DRIVER_AGE_MIN * 365):
-        raise ValueError(f"A driver is at least {DRIVER_AGE_MIN} years old.")
+        raise Unfit(f"A driver is at least {DRIVER_AGE_MIN} years old.", "too_young", years=DRIVER_AGE_MIN)
     return value
 
 
 def _read_boolean(_spec: FieldSpec, value: Any, _: date) -> bool:
     if not isinstance(value, bool):
-        raise ValueError("This must be true or false.")
+        raise Unfit("This must be true or false.", "no_boolean")
     return value
 
 

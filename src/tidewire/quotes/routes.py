@@ -18,11 +18,13 @@ from tidewire.accounts.http import Callers
 from tidewire.accounts.model import Principal
 from tidewire.core.clock import Clock
 from tidewire.core.errors import InvalidRequest, PreconditionRequired
-from tidewire.core.protocol import MAX_DEPTH, MAX_ID_CHARS
+from tidewire.core.protocol import MAX_DEPTH
 from tidewire.hub.command import depth
 from tidewire.quotes.desk import Desk
 from tidewire.quotes.editing import Author, Edit, day_of
 from tidewire.quotes.model import FIELDS, STATES, Status, read_fields
+from tidewire.quotes.pace import WritePace
+from tidewire.quotes.route_parts import FIELDS_BODY, UNDO_BODY, Key, refusals
 from tidewire.quotes.rules import EDIT, VIEW, require, room_of, sees_premium
 from tidewire.quotes.wire import ChangeView, QuoteRow, Version, change_view, description_of, document_of, row_of
 from tidewire.store.quote_records import Quote, QuoteFilter
@@ -34,7 +36,6 @@ CURSOR_MAX_CHARS = 128
 _TAG = re.compile(r'(?:W/)?"([1-9][0-9]{0,9})"')
 _NO_GUESS = "Tidewire will not guess what was meant."
 
-_Key = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=MAX_ID_CHARS)]
 _Match = Annotated[str | None, Header(alias="If-Match", max_length=64)]
 _Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
 _Search = Annotated[str, Query(max_length=SEARCH_MAX_CHARS)]
@@ -56,11 +57,17 @@ class UndoBody(msgspec.Struct, frozen=True):
 
 
 class ListAnswer(msgspec.Struct, frozen=True):
-    """A part of the list. ``counts``: by status, of the same search and states."""
+    """A part of the list.
+
+    Attributes:
+        counts: By status, of the same search and states.
+        may_create: Whether whoever asked may make a quote now.
+    """
 
     quotes: list[QuoteRow]
     next: str | None
     counts: dict[str, int]
+    may_create: bool
 
 
 class ChangesAnswer(msgspec.Struct, frozen=True):
@@ -83,9 +90,10 @@ _decode_cursor = msgspec.json.Decoder(_Cursored).decode
 class QuotesApi:
     """The routes and what they need."""
 
-    def __init__(self, desk: Desk, callers: Callers, clock: Clock) -> None:
+    def __init__(self, desk: Desk, callers: Callers, pace: WritePace, clock: Clock) -> None:
         self._desk = desk
         self._callers = callers
+        self._pace = pace
         self._clock = clock
 
     def router(self) -> APIRouter:
@@ -110,9 +118,10 @@ class QuotesApi:
             wanted = QuoteFilter(search, _known(status, tuple(Status), "status"), _known(state, STATES, "state"))
             return await self._list(principal, wanted, limit, after)
 
-        @router.post("", summary="Make a quote", status_code=201, openapi_extra=_FIELDS_DOC)
-        async def create(request: Request, key: _Key = None) -> Response:
+        @router.post("", summary="Make a quote", status_code=201, openapi_extra=FIELDS_BODY, responses=refusals())
+        async def create(request: Request, key: Key = None) -> Response:
             principal = require(await self._callers.of(request), EDIT)
+            self._pace.take(principal)
             body = _read(await request.body(), _decode_fields)
             values = read_fields(body.fields, day_of(self._clock.time()))
             outcome = await self._desk.create(values, _author(principal), key)
@@ -142,8 +151,15 @@ class QuotesApi:
             return _json(ChangesAnswer(shown, found[-1].version if found and found[-1].version > 1 else None))
 
     def _add_writing(self, router: APIRouter) -> None:
-        @router.patch("/{quote_id}", summary="Change fields, all or none", openapi_extra=_FIELDS_DOC)
-        async def patch(request: Request, quote_id: str, match: _Match = None, key: _Key = None) -> Response:
+        needing_version, needing_quote = refusals(404, 412, 428), refusals(404)
+
+        @router.patch(
+            "/{quote_id}",
+            summary="Change fields, all or none",
+            openapi_extra=FIELDS_BODY,
+            responses=needing_version,
+        )
+        async def patch(request: Request, quote_id: str, match: _Match = None, key: Key = None) -> Response:
             principal, version = await self._writer(request, quote_id), _version(match)
             body = _read(await request.body(), _decode_fields)
             values = read_fields(body.fields, day_of(self._clock.time()))
@@ -151,21 +167,27 @@ class QuotesApi:
             outcome = await self._desk.edit(quote_id, edits, _author(principal), key, version=version)
             return self._document(principal, outcome.quote)
 
-        @router.post("/{quote_id}/undo", summary="Put a field back to what it was", openapi_extra=_UNDO_DOC)
-        async def undo(request: Request, quote_id: str, key: _Key = None) -> Response:
+        @router.post(
+            "/{quote_id}/undo",
+            summary="Put a field back to what it was",
+            openapi_extra=UNDO_BODY,
+            responses=needing_quote,
+        )
+        async def undo(request: Request, quote_id: str, key: Key = None) -> Response:
             principal = await self._writer(request, quote_id)
             body = _read(await request.body(), _decode_undo)
             outcome = await self._desk.undo(quote_id, body.version, _author(principal), key)
             return self._document(principal, outcome.quote)
 
-        @router.post("/{quote_id}/bind", summary="Make a quoted quote a contract")
-        async def bind(request: Request, quote_id: str, match: _Match = None, key: _Key = None) -> Response:
+        @router.post("/{quote_id}/bind", summary="Make a quoted quote a contract", responses=needing_version)
+        async def bind(request: Request, quote_id: str, match: _Match = None, key: Key = None) -> Response:
             principal, version = await self._writer(request, quote_id), _version(match)
             outcome = await self._desk.bind(quote_id, version, _author(principal), key)
             return self._document(principal, outcome.quote)
 
     async def _writer(self, request: Request, quote_id: str) -> Principal:
         principal = require(await self._callers.of(request), EDIT)
+        self._pace.take(principal)
         room_of(quote_id)
         return principal
 
@@ -175,7 +197,8 @@ class QuotesApi:
         counts = await self._desk.quotes.counts(wanted)
         rows = [row_of(quote, premium=sees_premium(principal)) for quote in page.quotes]
         following = None if page.after is None else _cursor(page.after)
-        return _json(ListAnswer(rows, following, {status: counts.get(status, 0) for status in Status}))
+        by_status: dict[str, int] = {status: counts.get(status, 0) for status in Status}
+        return _json(ListAnswer(rows, following, by_status, principal.can(EDIT)))
 
     def _document(self, principal: Principal, quote: Quote, status: int = 200) -> Response:
         document = document_of(
@@ -247,19 +270,3 @@ def _refuse(message: str) -> NoReturn:
 def _json(answer: object, status: int = 200) -> Response:
     headers = {"Cache-Control": "no-store"}
     return Response(msgspec.json.encode(answer), status, headers, media_type="application/json")
-
-
-def _body_doc(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
-
-
-_FIELDS_DOC = _body_doc(
-    {
-        "type": "object",
-        "required": ["fields"],
-        "properties": {"fields": {"type": "object", "example": {"customer_name": "Ada Lovelace", "state": "CA"}}},
-    }
-)
-_UNDO_DOC = _body_doc(
-    {"type": "object", "required": ["version"], "properties": {"version": {"type": "integer", "minimum": 1}}}
-)

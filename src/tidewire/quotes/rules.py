@@ -12,6 +12,8 @@ from tidewire.core.errors import Forbidden, InvalidRequest
 from tidewire.hub.room import RoomRules
 
 PREFIX = "quote:"
+# Where lists are told that they may have changed.
+LIST_FAMILY, LIST_ROOM = "quotes", "quotes:list"
 VIEW, EDIT, PREMIUM_VIEW = "quote:view", "quote:edit", "premium:view"
 # Audiences: with premiums, and without.
 WITH_PREMIUM, PLAIN = "premium", "plain"
@@ -42,6 +44,9 @@ RULES = RoomRules(
     audiences=(PLAIN, WITH_PREMIUM),
     audience_of=audience_of,
 )
+
+# Each node tells its own, and nothing is kept: a list that comes later has asked later.
+LIST_RULES = RoomRules(delivery="latest", history_messages=0, fed=True)
 
 
 def room_of(quote_id: str) -> str:

@@ -239,11 +239,20 @@ class FocusUpdate(FocusBody, frozen=True, kw_only=True, tag_field="type", tag="f
     timestamp: float
 
 
+class QuotesChanged(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="quotes_changed"):
+    """A quote has been made or changed, or one's own permissions: lists ask again. Volatile."""
+
+    room_id: RoomId
+    timestamp: float
+    reason: Literal["quotes", "permissions"]
+
+
 SERVER_TYPES: tuple[type[msgspec.Struct], ...] = (
     QuoteState,
     FieldUpdate,
     QuoteUpdate,
     FocusUpdate,
+    QuotesChanged,
     CalculationProgress,
 )
 

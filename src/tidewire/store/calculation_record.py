@@ -14,6 +14,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tidewire.store.records import JsonValue
 
@@ -71,3 +72,29 @@ class NewCalculation:
     node: str
     started_at: float
     deadline_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class CalculationRequest:
+    """What names a request, so that it is done once: who sent it, under which key, and what it said.
+
+    Attributes:
+        digest: Of its body, SHA-256 in hex; under the same key another body is another request.
+    """
+
+    actor_id: int
+    op_id: str
+    digest: str
+
+
+class Begun(NamedTuple):
+    """What became of a request for a calculation.
+
+    Attributes:
+        superseded: What ran until it began, if anything did.
+        repeated: The same request had begun it before; ``record`` is as it was then, and nothing was done now.
+    """
+
+    record: CalculationRecord
+    superseded: CalculationRecord | None = None
+    repeated: bool = False

@@ -259,3 +259,21 @@ class QuoteCalculation(Base):
     ended_at: Mapped[float | None] = mapped_column(Moment)
     told: Mapped[bool] = mapped_column()
     error: Mapped[dict[str, Any] | None] = mapped_column(NullableJson)
+
+
+class QuoteCalculationRequest(Base):
+    """What a request with an Idempotency-Key began. ``digest``: of the request's body, SHA-256 in hex."""
+
+    __tablename__ = "quote_calculation_requests"
+
+    quote_id: Mapped[str] = mapped_column(String(36), ForeignKey("quotes.id"), primary_key=True)
+    actor_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    op_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64))
+    serial: Mapped[int] = mapped_column()
+    calculation_id: Mapped[str] = mapped_column(String(40))
+    based_on_version: Mapped[int] = mapped_column()
+    actor: Mapped[str] = mapped_column(String(64))
+    node: Mapped[str] = mapped_column(String(64))
+    started_at: Mapped[float] = mapped_column(Moment)
+    deadline_at: Mapped[float] = mapped_column(Moment)

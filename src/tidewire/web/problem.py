@@ -42,11 +42,16 @@ PROBLEM_JSON = "application/problem+json"
 _CHALLENGE = 'Cookie realm="tidewire", form-action="/login", cookie-name="tidewire_session"'
 
 
-class FieldProblem(msgspec.Struct, frozen=True):
-    """One wrong field: where it is, as ``body.name``, and what is wrong. Never the value: it may be a secret."""
+class FieldProblem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One wrong field: where it is, as ``body.name``, and what is wrong. Never the value: it may be a secret.
+
+    Attributes:
+        reason: The same for programs: a ``code``, and what else the message names.
+    """
 
     field: str
     message: str
+    reason: dict[str, str | int] | None = None
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -218,9 +223,14 @@ def _allow_header(error: Exception) -> dict[str, str]:
     return {key: value for key, value in error.headers.items() if key.lower() == "allow"}
 
 
+def _reason(error: InvalidFields, name: str) -> dict[str, str | int] | None:
+    known = error.reasons.get(name)
+    return None if known is None else dict(known)
+
+
 def _field_problems(error: Exception) -> list[FieldProblem]:
     if isinstance(error, InvalidFields):
-        return [FieldProblem(name, text) for name, text in error.problems.items()]
+        return [FieldProblem(name, text, _reason(error, name)) for name, text in error.problems.items()]
     if not isinstance(error, RequestValidationError):
         return []
     # Capped: a list with a thousand wrong items needs no thousand lines.
