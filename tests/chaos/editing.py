@@ -16,7 +16,7 @@ from typing import Any
 import asyncpg
 import httpx2
 
-from tests.chaos.editor import Editor, EditLedger
+from tests.chaos.editor import EditLedger, Editor
 from tests.chaos.faults import Faults
 from tests.chaos.follower import Sightings
 from tests.chaos.plant import Plant

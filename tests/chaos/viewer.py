@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.chaos.follower import AGAIN_S, Choose, Follower, Sightings
+from tests.chaos.follower import Choose, Follower, Sightings
 from tests.chaos.wire import Message as Said
 from tests.chaos.wire import Wire
 from tests.support.edit_checker import Copy, Held, Update
@@ -124,13 +124,12 @@ class Viewer(Follower):
     def _watch_hole(self) -> None:
         """Ask for the state if the same hole is still there in a while."""
         waits = self.page.ready and bool(self.page.waiting)
-        if not waits or self._hole_at != self.page.version:
-            if self._hole is not None:
-                self._hole.cancel()
-                self._hole = None
-            if waits:
-                self._hole_at = self.page.version
-                self._hole = asyncio.get_running_loop().call_later(HOLE_S, self._ask_again)
+        if self._hole is not None and not (waits and self._hole_at == self.page.version):
+            self._hole.cancel()
+            self._hole = None
+        if waits and self._hole is None:
+            self._hole_at = self.page.version
+            self._hole = asyncio.get_running_loop().call_later(HOLE_S, self._ask_again)
 
     def _ask_again(self) -> None:
         self._hole = None
