@@ -9,7 +9,7 @@ import asyncio
 import json
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -112,7 +112,6 @@ class EditStorm:
         self._made: dict[str, int] = {}
         self.editors: list[Editor] = []
         self.viewers: list[Viewer] = []
-        self._over = False
 
     @property
     def tabs(self) -> list[Viewer]:
@@ -131,9 +130,9 @@ class EditStorm:
             await self._all_inside()
             every_s = self.scale.editors / self.scale.rate
             async with asyncio.TaskGroup() as group:
-                for editor in self.editors:
-                    group.create_task(editor.edit(self._enough, every_s))
-                group.create_task(self._break())
+                editing = [group.create_task(editor.edit(every_s)) for editor in self.editors]
+                await self._break()
+                await self._last_blow(editing)
             hopping.cancel()
             converged_s = await self._converge()
             shown = [*(tab.shows() for tab in self.tabs), *await self._fresh()]
@@ -188,9 +187,6 @@ class EditStorm:
         serving = self.plant.serving
         return chance.choice(serving).port if serving else None
 
-    def _enough(self) -> bool:
-        return self._over and self.ledger.acknowledged >= self.scale.edits
-
     async def _all_inside(self) -> None:
         async with asyncio.timeout(INSIDE_CEILING_S):
             while not all(tab.has_version(1) for tab in self.tabs):  # noqa: ASYNC110 - there are dozens
@@ -208,7 +204,19 @@ class EditStorm:
             await self.ledger.wait(self.scale.edits * number // (len(names) + 1))
             await self.faults.happen(name)
         await self.plant.settled()
-        self._over = True
+        await self.ledger.wait(max(self.scale.edits, self.ledger.acknowledged + len(self.editors)))
+
+    async def _last_blow(self, editing: Sequence[asyncio.Task[None]]) -> None:
+        """All nodes die at once, amid edits, and so does everybody's patience: nobody sends anything again.
+
+        What was stored and not published must reach the others without any further edit.
+        """
+        await asyncio.gather(*(node.kill() for node in self.plant.serving))
+        for task in editing:
+            task.cancel()
+        for node in self.plant.nodes:
+            self.plant.restart_soon(node)
+        await self.plant.settled()
 
     async def _converge(self) -> float:
         """Return the seconds until every tab shows the newest version. Nobody edits any more: nothing else tells it."""

@@ -85,12 +85,12 @@ class Editor(Viewer):
         self._known: dict[str, int] = {}
         self._count = 0
 
-    async def edit(self, enough: Callable[[], bool], every_s: float) -> None:
-        """Edit until it is enough; every outcome is known by then. After a wait it catches up by half of ``every_s``."""
+    async def edit(self, every_s: float) -> None:
+        """Edit until cancelled; after a wait it catches up a little. The outcome of the last edit may stay unknown."""
         loop = asyncio.get_running_loop()
         due = loop.time() + self._chance.uniform(0.0, every_s)
         await asyncio.sleep(due - loop.time())
-        while not enough():
+        while True:
             await self._edit()
             due += every_s
             await asyncio.sleep(max(due - loop.time(), every_s / 2))

@@ -167,7 +167,7 @@ class _Judge:
         return self.found
 
     def _changes(self, quote_id: str, rows: Sequence[Row]) -> None:
-        """The history has no holes, neither in versions nor in the revisions of any field, and each follows the last."""
+        """There are no holes, neither in versions nor in the revisions of any field, and each follows the last."""
         if [row.version for row in rows] != list(range(1, len(rows) + 1)):
             self._blame("database", "versions with holes or doubled", f"{quote_id}: {[row.version for row in rows]}")
         fields: dict[str, Row] = {}
