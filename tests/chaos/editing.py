@@ -207,11 +207,21 @@ class EditStorm:
         await self.ledger.wait(max(self.scale.edits, self.ledger.acknowledged + len(self.editors)))
 
     async def _last_blow(self, editing: Sequence[asyncio.Task[None]]) -> None:
-        """All nodes die at once, amid edits, and so does everybody's patience: nobody sends anything again.
+        """All nodes die at once with edits that they have stored and could not publish, and nobody sends anything again.
 
-        What was stored and not published must reach the others without any further edit.
+        What they stored must reach the others without any further edit.
         """
+        stored = len(await self._rows())
+        for proxy in self.plant.proxies:
+            proxy.set("blackhole")
+        async with asyncio.timeout(INSIDE_CEILING_S):
+            while len(await self._rows()) < stored + len(self._made):
+                await asyncio.sleep(0.02)
         await asyncio.gather(*(node.kill() for node in self.plant.serving))
+        for proxy in self.plant.proxies:
+            # What they had begun to publish must not come after their end.
+            proxy.reset()
+            proxy.set("pass")
         for task in editing:
             task.cancel()
         for node in self.plant.nodes:
