@@ -207,7 +207,7 @@ class EditStorm:
         await self.ledger.wait(max(self.scale.edits, self.ledger.acknowledged + len(self.editors)))
 
     async def _last_blow(self, editing: Sequence[asyncio.Task[None]]) -> None:
-        """All nodes die at once with edits that they have stored and could not publish, and nobody sends anything again.
+        """All nodes die at once with edits that they have stored and could not publish; nobody sends anything again.
 
         What they stored must reach the others without any further edit.
         """
@@ -215,7 +215,7 @@ class EditStorm:
         for proxy in self.plant.proxies:
             proxy.set("blackhole")
         async with asyncio.timeout(INSIDE_CEILING_S):
-            while len(await self._rows()) < stored + len(self._made):
+            while len(await self._rows()) < stored + len(self._made):  # noqa: ASYNC110 - rows in a database
                 await asyncio.sleep(0.02)
         await asyncio.gather(*(node.kill() for node in self.plant.serving))
         for proxy in self.plant.proxies:

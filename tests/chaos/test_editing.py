@@ -18,19 +18,13 @@ pytestmark = pytest.mark.timeout(400)
 # The whole of one, on a machine that runs other suites.
 CEILING_S = 300.0
 
-BREAKS = {
-    "kill_node": 2,
-    "kill_postgres": 1,
-    "kill_all_postgres": 1,
-    "kill_backend": 1,
-    "freeze_postgres": 1,
-    "kill_valkey": 1,
-}
-SMALL = EditScale(edits=400, editors=12, viewers=12, quotes=4, rate=100.0, hops=2.0, faults=BREAKS)
+# After these, both nodes die once more, at the same moment.
+BREAKS = {"kill_node": 1, "kill_postgres": 1, "kill_all_postgres": 1, "kill_backend": 1, "freeze_postgres": 1}
+SMALL = EditScale(edits=160, editors=9, viewers=6, quotes=3, rate=100.0, hops=2.0, faults=BREAKS)
 
 
 async def test_edits_outlive_the_nodes_and_the_database(tmp_path: Path) -> None:
-    """Both nodes, Postgres and Valkey die amid edits: each acknowledged one is stored once, and all see the same."""
+    """Nodes and Postgres die amid edits: each acknowledged one is stored once, and all see the same."""
     async with asyncio.timeout(CEILING_S), plant(tmp_path, users=SMALL.users) as built:
         outcome = await EditStorm(built, SMALL, seed(1)).play()
     assert outcome.violations == []
