@@ -36,6 +36,8 @@ SHARED = 2
 TABS_EACH = 2
 INSIDE_CEILING_S = 60.0
 CONVERGE_CEILING_S = 60.0
+# Everybody edits at once for so long before a fault.
+RUSH_S = (0.02, 0.3)
 
 
 @dataclass(frozen=True)
@@ -202,7 +204,11 @@ class EditStorm:
         names = self.faults.order(self.scale.faults)
         for number, name in enumerate(names, 1):
             await self.ledger.wait(self.scale.edits * number // (len(names) + 1))
+            # A kill is worth most where it hits something half done.
+            self.ledger.rush.set()
+            await asyncio.sleep(self._chance.uniform(*RUSH_S))
             await self.faults.happen(name)
+            self.ledger.rush.clear()
         await self.plant.settled()
         await self.ledger.wait(max(self.scale.edits, self.ledger.acknowledged + len(self.editors)))
 

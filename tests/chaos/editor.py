@@ -7,6 +7,7 @@ sometimes once more after the answer. Each edit is over before the next begins. 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -36,6 +37,7 @@ class EditLedger:
         unknown: Sendings without an answer, by cause.
         again: Sendings of an edit after its first.
         repeated: Answers that said so.
+        rush: While it is set, everybody edits as fast as answers come.
     """
 
     edits: list[Edit] = field(default_factory=list)
@@ -45,6 +47,7 @@ class EditLedger:
     repeated: int = 0
     acknowledged: int = 0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    rush: asyncio.Event = field(default_factory=asyncio.Event)
     wrong: list[str] = field(default_factory=list)
 
     async def wait(self, count: int) -> None:
@@ -93,7 +96,9 @@ class Editor(Viewer):
         while True:
             await self._edit()
             due += every_s
-            await asyncio.sleep(max(due - loop.time(), every_s / 2))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(due - loop.time(), every_s / 2)):
+                    await self._ledger.rush.wait()
 
     async def _edit(self) -> None:
         await self._ready.wait()
