@@ -217,11 +217,11 @@ class EditStorm:
 
         What they stored must reach the others without any further edit.
         """
-        stored = len(await self._rows())
+        stored = await self._count()
         for proxy in self.plant.proxies:
             proxy.set("blackhole")
         async with asyncio.timeout(INSIDE_CEILING_S):
-            while len(await self._rows()) < stored + len(self._made):  # noqa: ASYNC110 - rows in a database
+            while await self._count() < stored + len(self._made):  # noqa: ASYNC110 - rows in a database
                 await asyncio.sleep(0.02)
         await asyncio.gather(*(node.kill() for node in self.plant.serving))
         for proxy in self.plant.proxies:
@@ -267,20 +267,22 @@ class EditStorm:
             wire.cut()
         return found
 
-    async def _stored(self) -> list[Copy]:
+    async def _count(self) -> int:
+        return int((await self._fetch("SELECT count(*) FROM quote_changes"))[0][0])
+
+    async def _fetch(self, query: str) -> list[Any]:
         connection = await asyncpg.connect(self.plant.people.url)
         try:
-            rows = await connection.fetch("SELECT id, version, fields FROM quotes")
+            return list(await connection.fetch(query))
         finally:
             await connection.close()
+
+    async def _stored(self) -> list[Copy]:
+        rows = await self._fetch("SELECT id, version, fields FROM quotes")
         return [Copy("database", row["id"], row["version"], fields_of(json.loads(row["fields"]))) for row in rows]
 
     async def _rows(self) -> list[Row]:
-        connection = await asyncpg.connect(self.plant.people.url)
-        try:
-            rows = await connection.fetch("SELECT * FROM quote_changes ORDER BY id")
-        finally:
-            await connection.close()
+        rows = await self._fetch("SELECT * FROM quote_changes ORDER BY id")
         return [
             Row(
                 quote_id=row["quote_id"],
