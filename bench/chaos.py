@@ -1,4 +1,4 @@
-"""Everything breaks while clients resume: SIGKILL, SIGSTOP, cuts (reliability.md bars R1, R2, R8, R10-R12, R14).
+"""Everything breaks while clients resume: SIGKILL, SIGSTOP, cuts (reliability.md R1, R2, R8, R10-R14, R17).
 
 Real nodes, Valkey and Postgres, as processes of their own; the history checker judges. Exit code 1 if anything
 acknowledged was lost, doubled or reordered without a word, or a server said what it must not. A missed time does not
@@ -26,6 +26,7 @@ from tests.chaos.revoking import Rounds, registrar
 from tests.chaos.storm import Outcome, Scale, Storm
 from tests.support.history_checker import Violation
 
+from bench import chaos_edits
 from bench.__main__ import table
 from bench.measure import Figure, Result, percentile
 
@@ -265,6 +266,7 @@ PARTS: dict[str, Part] = {
     "resume": resume,
     "revoke": revoke,
     "masses": masses,
+    "edits": chaos_edits.edits,
 }
 
 
@@ -276,7 +278,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--publishes", type=int, default=100_000)
     parser.add_argument("--clients", type=int, default=200)
     parser.add_argument("--rooms", type=int, default=10)
-    parser.add_argument("--kills", type=int, default=100, help="SIGKILLs of nodes; half as many of Valkey")
+    parser.add_argument(
+        "--kills",
+        type=int,
+        default=100,
+        help="SIGKILLs of nodes, half as many of Valkey; edits: half of nodes, half of Postgres",
+    )
     parser.add_argument("--rate", type=float, default=250.0, help="publishes a second")
     parser.add_argument("--freezes", type=float, nargs="+", default=[5.0, 30.0], metavar="SECONDS")
     # Many, not long: what else the machine does falls on both sides of a short one.
@@ -284,6 +291,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--revocations", type=int, default=10_000)
     parser.add_argument("--cuts", type=int, default=5, help="revocations of all users with one node's bus cut")
     parser.add_argument("--masses", type=int, default=10_000, help="clients of the part masses")
+    chaos_edits.add_arguments(parser)
     chosen = parser.parse_args(arguments)
     if unknown := [name for name in chosen.parts if name not in PARTS]:
         parser.error(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}")

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 
 from tests.chaos.plant import Crew, Node, Plant
+from tests.support.postgres import stopped_processes
 from tests.support.valkey import BareClient
 
 # Longer than the deadline of a broker command (1 s), so that a freeze is noticed about every other time.
@@ -37,6 +38,9 @@ class Faults:
             "freeze_valkey": self.freeze_valkey,
             "stop_postgres": lambda: plant.restart_postgres(gently=True),
             "kill_postgres": lambda: plant.restart_postgres(gently=False),
+            "kill_all_postgres": lambda: plant.restart_postgres(gently=False, whole=True),
+            "kill_backend": self.kill_backend,
+            "freeze_postgres": self.freeze_postgres,
             "cut": self.cut,
             "cut_within": self.cut_within,
             "delay": self.delay,
@@ -83,6 +87,15 @@ class Faults:
             await asyncio.sleep(self._chance.uniform(*FREEZE_S))
         finally:
             self._plant.valkey.thaw()
+
+    async def kill_backend(self) -> None:
+        """SIGKILL of one of Postgres' processes: its postmaster ends all others and recovers."""
+        await self._plant.kill_within_postgres(self._chance.randrange(1_000))
+
+    async def freeze_postgres(self) -> None:
+        """SIGSTOP of all of Postgres, SIGCONT: what was under way ends after its asker has given up."""
+        with stopped_processes(self._plant.postgres.tree):
+            await asyncio.sleep(self._chance.uniform(*FREEZE_S))
 
     async def cut(self) -> None:
         """Every connection of one node to Valkey is reset."""

@@ -14,6 +14,8 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import asyncpg
+
 from tests.support.command import Service, is_running
 from tests.support.fault_proxy import FaultProxy
 from tests.support.population import Population, settle
@@ -27,6 +29,8 @@ DURABLE = {"appendonly": "yes", "appendfsync": "always"}
 START_AGAIN_S = 0.5
 # So many do not start in a row only if something is wrong with them.
 STARTS = 60
+# Postgres replays its log after a crash; there is little in it.
+RECOVERED_S = 60.0
 
 
 class Node:
@@ -168,10 +172,23 @@ class Plant:
         self.valkey.kill()
         await asyncio.to_thread(self.valkey.start)
 
-    async def restart_postgres(self, *, gently: bool) -> None:
-        """Shut it down or kill its postmaster; start it again."""
-        await asyncio.to_thread(self.postgres.stop if gently else self.postgres.kill)
+    async def restart_postgres(self, *, gently: bool, whole: bool = False) -> None:
+        """Shut it down or kill its postmaster, with all its processes if ``whole``; start it again."""
+        await asyncio.to_thread(self.postgres.stop if gently else lambda: self.postgres.kill(whole=whole))
         await asyncio.to_thread(self.postgres.start)
+
+    async def kill_within_postgres(self, number: int) -> None:
+        """kill -9 of one of Postgres' processes; return when the database takes connections again."""
+        await asyncio.to_thread(self.postgres.kill_child, number)
+        async with asyncio.timeout(RECOVERED_S):
+            while True:
+                try:
+                    connection = await asyncpg.connect(self.people.url)
+                except (OSError, asyncpg.PostgresError):
+                    await asyncio.sleep(START_AGAIN_S / 10)
+                    continue
+                await connection.close()
+                return
 
     async def stop(self) -> list[int | None]:
         """End every node gently; return their exit codes."""

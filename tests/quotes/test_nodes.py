@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.quote_stage import AUTHOR, CEILING_S, QuoteStage, Tab, check, staged
 from tidewire.core.errors import BusError
+from tidewire.quotes import rules
 from tidewire.quotes.editing import Act, Edit, apply_edits, index_of
 from tidewire.store.quote_records import Outcome, Quote
 from tidewire.store.quotes import Quotes
@@ -208,12 +209,50 @@ async def test_words_of_strangers_on_the_channel_are_counted(url: str) -> None:
         assert [node.side.attention.malformed for node in stage.nodes] == [4, 4]
 
 
-async def test_a_node_that_has_just_begun_publishes_nothing_old(url: str) -> None:
-    """What was changed before it began is in every state that its clients have read."""
+async def test_a_node_that_has_just_begun_says_what_its_room_does_not_remember_once(url: str) -> None:
+    """Somebody may have resumed who lacks it; a page that has read it already does not take it again."""
     async with staged(url) as before:
         quote_id = await before.make()
         await store_only(before, quote_id, "notes", "before")
     async with staged(url) as stage:
         tab = await opened(stage, quote_id, 1, 0)
         assert tab.page.fields["notes"]["value"] == "before"
+        assert await heal(stage, rounds=3) == 1
+        await tab.settle(0)
+        assert tab.page.applied == []
+
+
+@pytest.mark.parametrize("away_s", [0.0, 100.0, 1_000.0])
+async def test_who_resumes_is_told_what_was_stored_while_nobody_looked(url: str, away_s: float) -> None:
+    """Its node died before it could publish; neither the age of the change nor that of the next nodes matters."""
+    async with staged(url) as stage:
+        quote_id = await stage.make()
+        tab = await opened(stage, quote_id, 1, 0)
+        tab.edit("driver_name", "Ada")
+        await tab.settle(0)
+        tab.disconnect()
+        for value in ("lost", "lost as well"):
+            await store_only(stage, quote_id, "notes", value)
+        await stage.begin_again()
+        stage.clock.ahead_s = away_s
+        # Of a room in which nobody is, nothing is known.
         assert await heal(stage, rounds=3) == 0
+        tab.connect(1)
+        assert tab.client is not None
+        subscribed = await tab.client.take("subscribed")
+        assert (subscribed["recovered"], subscribed["replayed"]) == (True, 0)
+        await heal(stage)
+        assert await came(tab, 6)
+        await heal(stage)
+        assert sum(node.side.healing.healed + node.side.healing.reminded for node in stage.nodes) == (
+            2 if away_s < rules.RULES.history_age_s else 1
+        )
+
+
+async def came(tab: Tab, version: int) -> bool:
+    """Return once a page shows a version, or knows that it lacks those before it."""
+    async with asyncio.timeout(CEILING_S):
+        while tab.page.version != version and tab.page.waiting != [version]:
+            await asyncio.sleep(0)
+            tab.read()
+    return True

@@ -7,6 +7,7 @@ stopped by the process id that it wrote there.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import pwd
@@ -16,7 +17,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -84,15 +85,28 @@ class PostgresProcess:
         """Stop, and return when it has ended. ``immediate`` is a crash in which each process is told."""
         self._run(self._programs / "pg_ctl", "stop", "-w", "-m", mode, "-D", self._folder / "data")
 
-    def kill(self) -> None:
-        """Kill the postmaster alone (SIGKILL); its processes notice and end. Returns when all are gone."""
+    def kill(self, *, whole: bool = False) -> None:
+        """Kill the postmaster alone (SIGKILL); its processes notice and end. Returns when all are gone.
+
+        Args:
+            whole: Kill its processes as well, so that none of them can end what it is doing.
+        """
+        # Stopped first: it must not start another one that nobody waits for.
+        os.kill(self.pid, signal.SIGSTOP)
         tree = self.tree
-        os.kill(tree[0], signal.SIGKILL)
+        _signal(tree if whole else tree[:1], signal.SIGKILL)
         for pid in tree:
             wait_for_end(pid)
         # The dead postmaster's id is in use until init has reaped it; a start in between would take it for alive.
         for lock in (self._folder / "data" / "postmaster.pid", *self._folder.glob(".s.PGSQL.*.lock")):
             lock.unlink(missing_ok=True)
+
+    def kill_child(self, number: int) -> None:
+        """Kill one of its processes (SIGKILL). Returns when the postmaster has ended all others; it starts new ones."""
+        children = self.tree[1:]
+        _signal([children[number % len(children)]], signal.SIGKILL)
+        for pid in children:
+            wait_for_end(pid)
 
     def remove(self) -> None:
         """Stop if it runs, and delete the folder."""
@@ -151,13 +165,18 @@ def wait_for_end(pid: int) -> None:
 @contextmanager
 def stopped_processes(pids: list[int]) -> Iterator[None]:
     """Freeze the given processes with SIGSTOP for the length of the block."""
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
+    _signal(pids, signal.SIGSTOP)
     try:
         yield
     finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
+        _signal(pids, signal.SIGCONT)
+
+
+def _signal(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:
+        # It may have ended by itself since it was seen.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 async def create_database(server_url: str) -> str:

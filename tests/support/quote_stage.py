@@ -48,6 +48,20 @@ CEILING_S = 30.0
 AUTHOR = Author(1, "maker", "test")
 
 
+class LaterClock(SystemClock):
+    """The machine's clock, moved on by ``ahead_s``."""
+
+    ahead_s = 0.0
+
+    def time(self) -> float:
+        """Return wall time."""
+        return super().time() + self.ahead_s
+
+    def monotonic(self) -> float:
+        """Return monotonic seconds."""
+        return super().monotonic() + self.ahead_s
+
+
 @dataclass(eq=False)
 class QuoteNode:
     """One hub with quotes."""
@@ -63,7 +77,7 @@ class QuoteStage:
     """See the module's text."""
 
     def __init__(self, database: Database, broker: str | None = None) -> None:
-        self.clock = SystemClock()
+        self.clock = LaterClock()
         self.database = database
         self.quotes = Quotes(database, index_of)
         self.bus = MemoryBus(self.clock)
@@ -92,6 +106,15 @@ class QuoteStage:
         callers = Callers(ApiKeys(self.database, secret_key=SECRET, clock=self.clock))
         side = QuotesSide(hub, bus, self.database, self.database, callers, self.clock, plans=load_plans(), node="stage")
         return QuoteNode(hub, side, doorman, bus, log)
+
+    async def begin_again(self) -> None:
+        """End both nodes, without a broker, and let others take their places: the log and the database live on."""
+        for number, node in enumerate(self.nodes):
+            await node.side.stop()
+            await node.hub.stop()
+            self.nodes[number] = self._make(number, None)
+            await self.nodes[number].hub.start()
+            self.nodes[number].side.attention.start()
 
     async def make(self, **fields: str) -> str:
         """Store a new quote; return its number."""

@@ -101,6 +101,7 @@ class QuotesSide:
             "expired": self.expiry.expired,
             "expiry_failed": self.expiry.failed,
             "healed": self.healing.healed,
+            "reminded": self.healing.reminded,
             "healing_failed": self.healing.failed,
             **{f"calculations_{name}": value for name, value in self._calculation_counts().items()},
         }

@@ -75,6 +75,11 @@ class Features:
         """Return the rooms of this node whose name begins with ``prefix`` and that somebody is in."""
         return list(self._board.rooms.occupied(prefix))
 
+    @property
+    def outlived(self) -> bool:
+        """Whether rooms live longer than this process, so that somebody may resume here what they read elsewhere."""
+        return self._board.shared is not None
+
     def epoch_and_offset(self, room_id: str) -> tuple[str, int] | None:
         """Return a room's place here; None if it does not exist."""
         room = self._board.rooms.get(room_id)

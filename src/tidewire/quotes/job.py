@@ -67,47 +67,59 @@ class Healing:
     """Finds changes that were stored and not published (a killed node, a broker that was away), and publishes them.
 
     Of the quotes that somebody on this node looks at, those changed lately are compared with what the room remembers.
-    Publishing is by name, so that it does not matter if several nodes, or the author's own, do it.
+    One that nobody here looked at a round ago is compared however old its changes are: who resumes may have been away
+    for longer than this node lives. Publishing is by name, so that several nodes, or the author's own, may do it.
     """
 
     def __init__(self, desk: Desk, hub: Hub, clock: Clock) -> None:
         self._desk = desk
         self._hub = hub
         self._clock = clock
-        # Whoever is connected to this node has read its quotes since then.
         self._began = self._since = clock.time()
         self._untold = Throttle(every_s=300.0)
         # Quotes that were found behind in the round before, with the version: not merely on its way.
         self._suspects: dict[str, int] = {}
+        # Quotes that were looked at in the round before, and of which nothing was missing.
+        self._whole: frozenset[str] = frozenset()
         self.healed = 0
+        self.reminded = 0
         self.failed = 0
 
     async def step(self) -> None:
         """Compare once."""
         now = self._clock.time()
-        since = self._since
-        rooms = self._hub.features.occupied(PREFIX)
+        numbers = [room[len(PREFIX) :] for room in self._hub.features.occupied(PREFIX)]
+        # Rooms that end with this process: whoever is in one has read its quote since then.
+        first = 0.0 if self._hub.features.outlived else self._began
+        since = {number: self._since if number in self._whole else first for number in numbers}
         try:
-            behind: dict[str, int] = {}
-            for first in range(0, len(rooms), CHUNK):
-                numbers = [room[len(PREFIX) :] for room in rooms[first : first + CHUNK]]
-                behind |= self._behind(await self._desk.quotes.versions(numbers, since))
-            for quote_id in [quote_id for quote_id in behind if quote_id in self._suspects]:
-                if not await self._heal(quote_id, min(behind[quote_id], self._suspects[quote_id]), since):
+            behind = await self._compare(since)
+            for number in [number for number in behind if number in self._suspects]:
+                newest = min(behind[number], self._suspects[number])
+                begins = since[number] if number in self._whole else max(first, now - RULES.history_age_s)
+                if not await self._heal(number, newest, begins):
                     # What its room lacks is older than this round's question.
-                    del behind[quote_id]
-            self._suspects = behind
+                    del behind[number]
         except (StoreError, BusError) as error:
             self.failed += 1
             told = self._untold.admit(self._clock.monotonic())
             if told:
                 _log.warning("quote_healing_failed", failed=told, **error.describe())
             return
+        self._suspects = behind
+        self._whole = frozenset(numbers).difference(behind)
         # Whoever is behind is looked at again until it is not, however long the log has been away.
-        self._since = since if behind else max(self._began, now - OVERLAP_S)
+        self._since = max(self._began, now - OVERLAP_S)
 
-    def _behind(self, versions: Mapping[str, int]) -> dict[str, int]:
-        return {quote_id: version for quote_id, version in versions.items() if self._lacks(quote_id, version)}
+    async def _compare(self, since: Mapping[str, float]) -> dict[str, int]:
+        """Return the quotes of whose changes after a moment the room lacks some, with their versions."""
+        behind: dict[str, int] = {}
+        for moment in set(since.values()):
+            numbers = [number for number, begins in since.items() if begins == moment]
+            for first in range(0, len(numbers), CHUNK):
+                versions = await self._desk.quotes.versions(numbers[first : first + CHUNK], moment)
+                behind |= {number: version for number, version in versions.items() if self._lacks(number, version)}
+        return behind
 
     def _lacks(self, quote_id: str, version: int) -> bool:
         seen = self._seen(quote_id)
@@ -121,15 +133,21 @@ class Healing:
     async def _heal(self, quote_id: str, newest: int, since: float) -> int:
         """Publish what is missing up to version ``newest``; return how many changes that were."""
         quote = await self._desk.quotes.get(quote_id)
-        changes = await self._desk.quotes.changes(quote_id)
         seen = self._seen(quote_id)
         # Below the oldest the room has forgotten by age. How a quote was made has never been published: whoever enters
         # gets the whole state.
-        oldest, since = min(seen, default=0), max(since, quote.created_at)
-        wanted = [change for change in changes if oldest < change.version <= newest and change.at > since]
-        missing = [change for change in wanted if change.version not in seen]
+        young = quote.updated_at > since
+        oldest = min(seen, default=0 if young else newest - 1)
+        changes = await self._desk.quotes.changes(quote_id, after=oldest)
+        since = max(since, quote.created_at)
+        missing = [each for each in changes if each.version <= newest and each.version not in seen]
+        # If all is older than what rooms remember, nobody knows what was published; from the newest a page sees that it
+        # lacks something.
+        missing = [each for each in missing if each.at > since] if young else missing[-1:]
         await self._desk.publish(quote, missing)
-        self.healed += len(missing)
-        if missing:
+        if not young:
+            self.reminded += len(missing)
+        elif missing:
+            self.healed += len(missing)
             _log.warning("quote_changes_healed", quote_id=quote_id, count=len(missing), newest=newest)
         return len(missing)
