@@ -12,6 +12,7 @@ import pytest
 
 from tests.bus.conftest import QUICK
 from tests.support.bus import Inbox, Notices, wait_for_status
+from tests.support.scripted_broker import ScriptedBroker
 from tests.support.valkey import ValkeyProcess
 from tests.support.valkey_cluster import ValkeyCluster, cluster
 from tidewire.bus.redis_cluster import RedisClusterBus
@@ -222,6 +223,35 @@ async def test_what_is_published_to_the_old_place_is_counted_as_lost(site: Site)
     await site.bus.subscribe(name, inbox.receive).ready()
     site.bus.publish(name, [b"heard"])
     assert await inbox.wait(1) == [b"heard"]
+
+
+async def test_a_server_that_is_cut_off_from_the_others_is_not_the_only_one_asked() -> None:
+    """It answers, and still calls the slots its own; who has taken them over is found by asking somebody else."""
+
+    def slots(*ports: int) -> bytes:
+        servers = b"".join(b"*2\r\n$9\r\n127.0.0.1\r\n:%d\r\n" % port for port in ports)
+        return b"*1\r\n*%d\r\n:0\r\n:16383\r\n%b" % (2 + len(ports), servers)
+
+    async with ScriptedBroker() as cut_off, ScriptedBroker() as successor:
+        cut_off.answers[b"cluster"] = slots(cut_off.port, successor.port)
+        successor.answers[b"cluster"] = slots(successor.port)
+        topology = RedisTopology(cut_off.url, SystemClock(), limits=QUICK)
+        changed = asyncio.Event()
+        topology.changed.add(changed.set)
+        await topology.start()
+        owner = topology.owner("x")
+        assert owner is not None
+        assert owner.port == cut_off.port
+        changed.clear()
+        # Its shard is unusable: a primary without the majority takes nothing.
+        topology.troubled.append(lambda: topology.owner("x") == owner)
+        topology.hurry()
+        async with asyncio.timeout(20):
+            await changed.wait()
+        found = topology.owner("x")
+        assert found is not None
+        assert found.port == successor.port
+        await topology.stop()
 
 
 async def test_a_slot_that_is_being_moved_is_refused_in_part_and_loses_nothing() -> None:

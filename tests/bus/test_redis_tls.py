@@ -15,10 +15,13 @@ import pytest
 from tests.bus.conftest import QUICK
 from tests.support.bus import Inbox, Notices
 from tests.support.tls import Certificate, TlsFront, make_certificate
+from tests.support.valkey import ValkeyProcess
 from tests.support.valkey_cluster import ValkeyCluster
+from tidewire.bus.redis import RedisBus
 from tidewire.bus.redis_cluster import RedisClusterBus
 from tidewire.bus.redis_cluster_log import RedisClusterLog
 from tidewire.bus.redis_lease import RedisLease
+from tidewire.bus.redis_log import RedisRoomLog
 from tidewire.bus.redis_topology import RedisTopology
 from tidewire.bus.room_log import Bounds, announced, channel_of
 from tidewire.core.clock import SystemClock
@@ -132,6 +135,25 @@ async def test_rooms_of_a_cluster_over_tls(guarded: Guarded) -> None:
         await asyncio.to_thread(guarded.cluster.servers[1].start)
         await _until(log, "up")
         assert await _again(log, rooms[1]) == 1
+
+
+async def test_one_server_over_tls(tmp_path: Path) -> None:
+    """Bus, room log and lease on a single server behind a front."""
+    certificate = make_certificate(tmp_path)
+    with ValkeyProcess() as server:
+        async with TlsFront(certificate, server.port) as front:
+            url, clock = f"rediss://127.0.0.1:{front.port}?ssl_ca_certs={certificate.path}", SystemClock()
+            bus = RedisBus(url, clock, random.Random(1), limits=PATIENT)
+            log = RedisRoomLog(url, clock, random.Random(1), limits=PATIENT, deadline_s=20.0)
+            await bus.start()
+            await log.start()
+            inbox = Inbox()
+            await bus.subscribe(channel_of("app:x"), inbox.receive).ready()
+            assert (await log.append("app:x", b"heard", bounds=WIDE)).place.offset == 1
+            assert [entry.payload for message in await inbox.wait(1) if (entry := announced(message))] == [b"heard"]
+            assert await _leads(url)
+            await log.stop()
+            await bus.stop()
 
 
 async def test_a_certificate_that_nobody_vouches_for_is_refused(guarded: Guarded) -> None:

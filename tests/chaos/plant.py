@@ -22,6 +22,7 @@ from tests.support.population import Population, settle
 from tests.support.postgres import PostgresProcess, create_database, postgres_process
 from tests.support.served import settings
 from tests.support.valkey import ValkeyProcess
+from tests.support.valkey_cluster import ValkeyCluster
 
 # What survives a kill -9 of the server (docs/operations.md, "Durability").
 DURABLE = {"appendonly": "yes", "appendfsync": "always"}
@@ -207,6 +208,7 @@ async def plant(
     users: int = 60,
     valkey: Mapping[str, str] = DURABLE,
     proxied: bool = True,
+    broker: ValkeyCluster | None = None,
 ) -> AsyncIterator[Plant]:
     """Run it all until the block ends; no process is left.
 
@@ -215,11 +217,13 @@ async def plant(
         valkey: Options of Valkey.
         proxied: Whether a fault proxy is between each node and Valkey. It runs in this process: where thousands of
             clients do too, a node would wait for them.
+        broker: A running cluster to use in place of one Valkey; whoever made it breaks it and ends it.
     """
     # SIGKILLed nodes leave their connections to Postgres until it notices.
-    with ValkeyProcess(**valkey) as server, postgres_process("max_connections=300") as postgres:
+    with postgres_process("max_connections=300") as postgres:
         async with contextlib.AsyncExitStack() as stack:
-            count = 1 if crew else nodes
+            server = stack.enter_context(ValkeyProcess(**valkey)) if broker is None else broker.servers[0]
+            count, proxied = 1 if crew else nodes, proxied and broker is None
             proxies = [await stack.enter_async_context(FaultProxy(server.port)) for _ in range(count * proxied)]
             ports = [proxy.port for proxy in proxies] or [server.port] * count
             url = await create_database(postgres.url)
@@ -230,7 +234,8 @@ async def plant(
                 values = settings(
                     folder,
                     TIDEWIRE_DATABASE_URL=database,
-                    TIDEWIRE_REDIS_URL=f"redis://127.0.0.1:{port}/0",
+                    TIDEWIRE_REDIS_URL=f"redis://127.0.0.1:{port}/0" if broker is None else broker.url,
+                    TIDEWIRE_REDIS_CLUSTER="false" if broker is None else "true",
                     TIDEWIRE_ALLOW_ANONYMOUS="true",
                 )
                 made.append(Crew("crew", folder, values) if crew else Node(f"node-{number}", folder, values))

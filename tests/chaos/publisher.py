@@ -54,6 +54,11 @@ class Ledger:
         self.acknowledged += 1
         self.changed.set()
 
+    def epoch(self, room: str) -> str | None:
+        """Return the epoch of the room's last acknowledged message."""
+        entries = self.published.get(room)
+        return entries[-1].epoch if entries else None
+
     async def wait(self, count: int) -> None:
         """Return when so many are acknowledged."""
         while self.acknowledged < count:
@@ -203,10 +208,15 @@ class Publisher:
         name = f"{self._name}-{self._count}"
         if self._ledger.timed:
             self._ledger.sent[name] = asyncio.get_running_loop().time()
+        tried, began = 0, self._ledger.epoch(room)
         while (place := await self._attempt(room, name)) is None:
+            tried += 1
             self._ledger.again += 1
             await asyncio.sleep(AGAIN_S)
         entry = Published(name, "ok", place["epoch"], place["offset"])
+        if tried and began != entry.epoch:
+            # An attempt without an answer may have a place in the epoch that was lost before it was asked again.
+            self._ledger.published.setdefault(room, []).append(Published(f"{name} before", "unknown"))
         self._ledger.acknowledge(room, entry)
         return entry
 

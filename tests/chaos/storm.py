@@ -246,7 +246,7 @@ class Storm:
             refusals=Counter(outcome for _, _, outcome in ledger.answers if outcome != "ok") + self.seen.refused,
             ends=self.seen.ends,
             told_s=self.seen.told_s,
-            epochs=len({entry.epoch for entries in ledger.published.values() for entry in entries}),
+            epochs=len({entry.epoch for entries in ledger.published.values() for entry in entries} - {None}),
         )
 
     def _resumes(self) -> list[float]:

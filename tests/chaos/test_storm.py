@@ -15,7 +15,10 @@ import pytest
 from tests.chaos.losses import FORGETFUL, SLEEPERS, Losses
 from tests.chaos.plant import plant
 from tests.chaos.storm import Outcome, Scale, Storm
+from tests.support.history_checker import Entered
 from tests.support.seed import seed
+from tests.support.valkey_cluster import cluster
+from tidewire.bus.room_log import channel_of
 
 pytestmark = pytest.mark.timeout(400)
 # The whole of one, on a machine that runs other suites.
@@ -73,3 +76,39 @@ def check(outcome: Outcome, scale: Scale) -> None:
     assert outcome.not_recovered == scale.clients
     assert outcome.recovered > 0
     assert outcome.again > 0
+
+
+async def test_workers_on_a_cluster_share_rooms_and_outlive_a_shards_primary(tmp_path: Path) -> None:
+    """``serve --workers 2`` on three shards, one killed for good: its replica takes over, its rooms are told, no other.
+
+    A worker is killed too, so that clients of one room come back to the other worker and find what they missed there.
+    """
+    scale = Scale(1, clients=36, rooms=6, publishers=6, rate=80.0, hops=2.0)
+    async with (
+        asyncio.timeout(CEILING_S),
+        cluster(replicas=1) as shards,
+        plant(tmp_path, crew=True, users=scale.users, broker=shards) as built,
+    ):
+        run = Storm(built, scale, seed(1), "crew")
+        doomed = {room for room in run.rooms if shards.of(channel_of(room)) is shards.servers[0]}
+        assert 0 < len(doomed) < len(run.rooms)
+
+        async def script() -> None:
+            await run.ledger.wait(100)
+            await run.faults.happen("kill_worker")
+            await run.ledger.wait(run.ledger.acknowledged + 100)
+            before = {room: run.ledger.epoch(room) for room in doomed}
+            shards.servers[0].kill()
+            while any(run.ledger.epoch(room) in (epoch, None) for room, epoch in before.items()):
+                await run.ledger.wait(run.ledger.acknowledged + 1)
+
+        outcome = await run.play(script)
+        assert {line["event"] for line in built.nodes[0].log()} >= {"worker_ended", "redis_topology"}
+    assert outcome.violations == []
+    assert outcome.epochs == len(run.rooms) + len(doomed)
+    # Each was told once when it first came, and those of the shard's rooms once more; all others have resumed.
+    told = {
+        follower: sum(isinstance(e, Entered) and not e.recovered for e in follower.log) for follower in run.followers
+    }
+    assert told == {follower: 1 + (follower.room in doomed) for follower in run.followers}
+    assert outcome.recovered > 0

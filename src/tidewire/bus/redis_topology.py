@@ -114,12 +114,12 @@ class RedisTopology:
     # ---- inside
 
     async def _keep(self) -> None:
-        troubled = False
+        troubled, turn = False, 0
         while True:
             await wait_at_most(self._wake, REFRESH_GAP_S if troubled else self._refresh_every_s)
             self._wake.clear()
             try:
-                await self._refresh()
+                await self._refresh(turn)
             except (BusError, SettingsError) as error:
                 self.failures += 1
                 count = self._throttle.admit(self._clock.monotonic())
@@ -127,12 +127,20 @@ class RedisTopology:
                     self._log.warning("redis_topology_unknown", attempts=count, **error.describe())
             await self._clock.sleep(REFRESH_GAP_S)
             troubled = any(troubled() for troubled in self.troubled)
+            turn = turn + 1 if troubled else 0
 
-    async def _refresh(self) -> None:
-        """Ask one server after the other until one answers. Raises BusError or SettingsError."""
+    async def _refresh(self, turn: int = 0) -> None:
+        """Ask one server after the other until one answers. Raises BusError or SettingsError.
+
+        Args:
+            turn: Whom to ask first: while something is amiss somebody else each time, because a server that is cut off
+                from the others does not know who has taken over its slots.
+        """
         cause: BaseException | None = None
         seeds = [Node(self._seed.host, self._seed.port), *(Node(*seed) for seed in self._seed.seeds)]
-        for node in dict.fromkeys((*self._map.nodes, *seeds)):
+        known = list(dict.fromkeys((*self._map.nodes, *seeds)))
+        first = turn % len(known)
+        for node in known[first:] + known[:first]:
             try:
                 async with asyncio.timeout(self._limits.connect_timeout_s):
                     answer = await self._fetch(node)
