@@ -86,7 +86,7 @@ async def test_streaming_is_for_those_who_may_see_the_market(door: Door, client:
 
 
 async def test_quotes_are_for_those_who_may_see_them(door: Door, client: httpx2.AsyncClient) -> None:
-    """The permission counts; only a number leads to a quote; what rights bring and take is hidden until they are there."""
+    """The permission counts; only a number leads to a quote; what rights bring is hidden until they are there."""
     seen = replace(principal(Role.USER), permissions=frozenset({"quote:view"}))
     for path in ("/quotes", QUOTE):
         door.who = replace(principal(Role.SUPER), permissions=frozenset({"market:view"}))
