@@ -133,9 +133,9 @@ def fields() -> dict[str, Any]:
     }  # fmt: skip
 
 
-async def arrive(at: Stand) -> Caller:
+async def arrive(at: Stand, cookie: str) -> Caller:
     """Make quotes and enter their rooms."""
-    headers = {"Cookie": at.cookie, "Origin": at.url}
+    headers = {"Cookie": cookie, "Origin": at.url}
     http = httpx2.AsyncClient(base_url=at.url, headers=headers, trust_env=False, timeout=30.0)
     address = f"{at.url.replace('http', 'ws')}/ws"
     socket = await websockets.connect(address, additional_headers=headers, proxy=None)
@@ -182,8 +182,9 @@ async def serve(at: Stand, callers: list[Caller]) -> tuple[Figure, ...]:
 
 def service() -> tuple[Figure, ...]:
     """Run the server and its callers."""
-    with stand(TICKS_PER_S) as at, asyncio.Runner() as runner:
-        callers = [runner.run(arrive(at)) for _ in range(CALLERS)]
+    # Each is a user of their own: the pace of writes counts by user.
+    with stand(TICKS_PER_S, people=CALLERS) as at, asyncio.Runner() as runner:
+        callers = [runner.run(arrive(at, cookie)) for cookie in at.people]
         figures = repeat(lambda: runner.run(serve(at, callers)))
         for caller in callers:
             runner.run(caller.socket.close())

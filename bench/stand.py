@@ -112,6 +112,7 @@ class Stand:
     Attributes:
         url: Where its pages are.
         cookie: ``name=value`` of an administrator's session.
+        people: The same of further administrators.
         server: Its process.
         venue: The process that sends trades.
     """
@@ -120,29 +121,33 @@ class Stand:
     cookie: str
     server: Program
     venue: Program
+    people: tuple[str, ...] = ()
 
 
 @contextmanager
-def stand(rate: float, *server: str) -> Iterator[Stand]:
+def stand(rate: float, *server: str, people: int = 0) -> Iterator[Stand]:
     """Run a venue of ``rate`` trades a second on three lines, and a platform that reads them.
 
     Args:
         server: Python arguments of the platform; ``tidewire serve`` by default.
+        people: How many further administrators there are; some limits count by user.
     """
+    names = (USERNAME, *(f"{USERNAME}{number}" for number in range(people)))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tidewire-bench-")))
         venue = stack.enter_context(program("-m", "bench.venue", "--rate", str(rate)))
         port = int(venue.read_line())
         env = platform_environment(folder, f"ws://127.0.0.1:{port}/stocks")
-        subprocess.run(
-            [sys.executable, "-m", "tidewire", "user", "add", USERNAME, "--role", "admin", "--password-stdin"],
-            input=PASSWORD.encode() + b"\n", env=env, cwd=folder, check=True, stdout=subprocess.DEVNULL,
-        )  # fmt: skip
+        for name in names:
+            subprocess.run(
+                [sys.executable, "-m", "tidewire", "user", "add", name, "--role", "admin", "--password-stdin"],
+                input=PASSWORD.encode() + b"\n", env=env, cwd=folder, check=True, stdout=subprocess.DEVNULL,
+            )  # fmt: skip
         log = folder / "server.log"
         running = stack.enter_context(program(*(server or ("-m", "tidewire", "serve")), env=env, log=log))
         url = url_from_log(log)
         wait_until_connected(url, cookie := log_in(url))
-        yield Stand(url, cookie, running, venue)
+        yield Stand(url, cookie, running, venue, tuple(log_in(url, name) for name in names[1:]))
 
 
 def url_from_log(log: Path) -> str:
@@ -175,14 +180,14 @@ def platform_environment(folder: Path, feed_url: str) -> dict[str, str]:
     return env
 
 
-def log_in(url: str) -> str:
+def log_in(url: str, username: str = USERNAME) -> str:
     """Log in through the form; return ``name=value`` of the session cookie."""
     jar = CookieJar()
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor(jar))
     with opener.open(f"{url}/login", timeout=START_TIMEOUT_S) as page:
         text = page.read().decode()
     token = text.partition('name="csrf_token" value="')[2].partition('"')[0]
-    form = urllib.parse.urlencode({"csrf_token": token, "username": USERNAME, "password": PASSWORD, "next": ""})
+    form = urllib.parse.urlencode({"csrf_token": token, "username": username, "password": PASSWORD, "next": ""})
     opener.addheaders.append(("Origin", url))
     opener.open(f"{url}/login", form.encode(), timeout=START_TIMEOUT_S).close()
     return next(f"{cookie.name}={cookie.value}" for cookie in jar if cookie.name.endswith("session"))

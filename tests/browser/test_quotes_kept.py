@@ -154,6 +154,8 @@ def test_a_list_that_could_not_be_loaded_keeps_what_it_has(
     expect(page.get_by_test_id("row").first).to_be_visible()
     page.route("**/api/v1/quotes?*", lambda route: route.fulfill(status=503, json=problem))
     page.route("**/api/v1/quotes", lambda route: route.fulfill(status=503, json=problem))
+    # The list asks when it is told.
+    quotes.make(customer_name="Hedy Lamarr")
     banner = page.get_by_test_id("banner-failed")
     expect(banner).to_contain_text("The database is away.")
     expect(page.get_by_test_id("row").first).to_be_visible()
@@ -264,7 +266,7 @@ def test_errors_of_the_server_are_told_in_german_by_their_code(
     page.goto("/quotes")
     page.get_by_test_id("new").click()
     page.get_by_test_id("new-go").click()
-    expect(page.get_by_test_id("new-said")).to_have_text(re.compile(r"^Erlaubt sind 1 bis \d+ Zeichen\.$"))
+    expect(page.get_by_test_id("new-said")).to_have_text(re.compile(r"^Kunde: Erlaubt sind 1 bis \d+ Zeichen\.$"))
     page.keyboard.press("Escape")
     for code, status, words in (
         ("storage_unavailable", 503, "Die Datenbank ist nicht erreichbar."),
@@ -272,6 +274,8 @@ def test_errors_of_the_server_are_told_in_german_by_their_code(
     ):
         failing = _failing(status, {"code": code, "detail": "The disk is full.", "required_action": "Free some."})
         page.route(re.compile(r"/api/v1/quotes(\?|$)"), failing)
+        # The list asks when it is told.
+        quotes.patch(number, "ada", notes=code)
         expect(page.get_by_test_id("banner-failed")).to_contain_text(words)
         page.unroute_all()
 

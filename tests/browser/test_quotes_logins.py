@@ -32,6 +32,8 @@ def _open(people: QuoteVisitors, number: str, asked: list[str]) -> Page:
     page.add_init_script(SOCKETS)
     page.goto(f"/quotes/{number}")
     expect(page.get_by_test_id("live-state")).to_have_attribute("data-state", "live")
+    # Nothing is on its way any more that a socket which is made deaf would swallow.
+    expect(page.get_by_test_id("quote")).to_be_visible()
     return page
 
 
@@ -140,6 +142,8 @@ def test_edits_are_never_stored_in_the_name_of_somebody_else(
     expect(page.get_by_test_id("banner-other-user")).to_contain_text("Somebody else has logged in")
     expect(page.get_by_test_id("quote")).to_be_hidden()
     expect(page.get_by_test_id("skeleton")).to_be_hidden()
+    expect(page).not_to_have_title(re.compile("Grace"))
+    assert "Grace" not in page.content()
     assert violations(page) == []
     assert quotes.ask("GET", f"/{number}")["fields"]["vehicle_make"]["revision"] == 0
     page.context.add_cookies(quotes.profile("bob")["cookies"])

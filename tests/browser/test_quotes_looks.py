@@ -101,6 +101,9 @@ def test_a_revoked_permission_is_told_at_once(people: QuoteVisitors, quotes: Quo
     with quotes.denied("bob", "quote:view"):
         expect(page.get_by_test_id("banner-revoked")).to_contain_text("the permission was taken back")
         expect(page.get_by_test_id("quote")).to_be_hidden()
+        expect(page).not_to_have_title(re.compile("Katherine"))
+        expect(control(page, "customer_name")).to_have_value("")
+        assert "Katherine" not in page.content()
         assert violations(page) == []
         expect(listing.get_by_test_id("banner-forbidden")).to_contain_text("quote:view")
         expect(listing.get_by_test_id("row")).to_have_count(0)

@@ -3,7 +3,7 @@
  * It must not know sockets.
  * Source: contract.md section 5, "Close codes" and "full jitter 0.5-20 s, counter reset only after a stable minute".
  */
-import type { ReconnectTerms } from "./wire.ts";
+import type { Connection, ReconnectTerms } from "./wire.ts";
 
 export type Reconnect = "at_once" | "backoff" | "new_token" | "never";
 
@@ -54,6 +54,21 @@ export function judge(code: number, word: string | null): Reconnect {
   // 4300-4499 are not in the contract; an unknown code without a promise must not cause a storm.
   if ((code >= 4100 && code <= 4499) || RETRY_STANDARD.includes(code)) return "backoff";
   return "never";
+}
+
+/** How a connection ended; `hint` in milliseconds. */
+export interface End {
+  readonly code: number;
+  readonly reason: string | null;
+  readonly word: string | null;
+  readonly hint: number | null;
+}
+
+/** The message before the close frame says more than the frame, and arrives also where that gets lost. */
+export function endOf(closing: Connection | null, code: number, reason: string | null): End {
+  if (closing === null || typeof closing.code !== "number") return { code, reason, word: null, hint: null };
+  const { reconnect_after_ms: hint = null, reconnect: word = null } = closing;
+  return { code: closing.code, reason: closing.reason ?? null, word, hint };
 }
 
 /** What an HTTP answer instead of the upgrade means. */

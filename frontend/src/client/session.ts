@@ -10,7 +10,7 @@ import { type Body, FrameFault, read, readFrame, readReply } from "./frame.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import { Ledger } from "./ledger.ts";
 import { Outgoing } from "./outgoing.ts";
-import { judge, judgeStatus, type Reconnect, Retry } from "./retry.ts";
+import { endOf, judge, judgeStatus, type Reconnect, Retry } from "./retry.ts";
 import { Rooms } from "./rooms.ts";
 import {
   BATCH,
@@ -235,15 +235,8 @@ export class Session {
   }
 
   private disconnect(lostCode: number, lostReason: string | null, nowMs: number): void {
-    let [code, reason, word, hintMs] = [lostCode, lostReason, null as string | null, null as number | null];
-    if (this.closing !== null && typeof this.closing.code === "number") {
-      // The message before the close frame says more, and arrives also where the close frame gets lost.
-      code = this.closing.code;
-      reason = this.closing.reason ?? null;
-      word = this.closing.reconnect ?? null;
-      hintMs = this.closing.reconnect_after_ms ?? null;
-    }
-    if (hintMs === null && this.drainedMs !== null) hintMs = this.drainedMs - nowMs;
+    const { code, reason, word, hint } = endOf(this.closing, lostCode, lostReason);
+    const hintMs = hint ?? (this.drainedMs === null ? null : this.drainedMs - nowMs);
     const action = judge(code, word);
     if (code === STATE_INVALIDATED) this.rooms.forget();
     if (action === "never" || (action === "new_token" && !this.options.withToken)) {

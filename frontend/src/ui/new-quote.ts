@@ -72,13 +72,18 @@ export class NewQuote {
       location.assign(`/quotes/${await createQuote(fields, this.key)}`);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      const reasons = [...error.fields.values()].map((reason) => reasonWords(reason));
+      const reasons = [...error.fields].map(([name, reason]) => `${this.labelOf(name)}: ${reasonWords(reason)}`);
       this.say(reasons.length > 0 ? reasons.join(" ") : failureWords(error), [...error.fields.keys()]);
       // Another attempt with other facts is another wish.
       if (error.status >= 400 && error.status < 500) this.key = crypto.randomUUID();
     }
     this.sending = false;
     this.enable();
+  }
+
+  private labelOf(name: string): string {
+    const control = [this.customer, this.state, this.product].find((one) => one.name === name);
+    return control?.labels?.[0]?.textContent ?? name;
   }
 
   private say(words: string, wrong: readonly string[]): void {

@@ -97,9 +97,10 @@ function closedBanner({ closed, reopen }: QuoteBannerInput): Banner | null {
   };
 }
 
-function conflictBanner({ edits, firstConflict }: QuoteBannerInput): Banner | null {
+function conflictBanner({ model, edits, firstConflict }: QuoteBannerInput): Banner | null {
   const open = conflicts(edits).length;
-  if (open === 0) return null;
+  // Nothing can be decided about a quote that is not shown.
+  if (open === 0 || model.quote === null) return null;
   return {
     key: "conflicts",
     tone: "warn",

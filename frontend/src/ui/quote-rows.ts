@@ -45,6 +45,8 @@ class RowView {
     if (words !== null) setText(words, word("quote.status", row.status));
     setText(this.state, row.state);
     setText(this.vehicle, row.vehicle || NONE);
+    setAttribute(this.vehicle, "data-empty", row.vehicle ? null : "true");
+    setAttribute(this.premium, "data-empty", row.premium_amount ? null : "true");
     setText(this.driver, row.driver_name ?? NONE);
     // The server leaves the amount out for those who may not see premiums, and may begin or cease to at any time.
     setHidden(this.premium, row.premium_amount === undefined);

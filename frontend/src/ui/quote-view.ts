@@ -78,7 +78,7 @@ export class QuoteView {
       this.drawHead();
       this.drawFields();
       this.drawPeople();
-    }
+    } else if (model.quote.quote === null) this.wipe();
     this.drawWaiting();
     this.drawLink();
   }
@@ -109,6 +109,14 @@ export class QuoteView {
       this.fields.set(spec.name, view);
       group.append(view.root);
     }
+  }
+
+  /** What is hidden because it may not be seen any more is not in the page either. */
+  private wipe(): void {
+    if (document.title !== this.title) document.title = this.title;
+    setText(part(document, "customer"), "");
+    setText(part(document, "about"), "");
+    this.drawFields();
   }
 
   private drawHead(): void {

@@ -11,7 +11,7 @@ from tidewire.accounts.throttle import Throttle
 from tidewire.core.clock import Clock
 from tidewire.core.errors import RateLimited
 
-# As fast as one socket may send (HubOptions). Nobody types that fast, and a calculation takes about 10 ms of a core, so
+# As fast as one socket may send (HubOptions). Nobody types that fast, and a calculation took 16 ms of a core, so
 # that no user can have the whole of a process.
 WRITE_BURST, WRITE_EVERY_S = 100, 0.02
 
