@@ -45,7 +45,7 @@ bench: setup browser
 	$(BIN)/python -m bench
 
 # ARGUMENTS='storm --seed 7 --kills 20' for a part of it; nothing else should use the machine.
-chaos: setup ## everything breaks under load, for half an hour; exit code 1 if anything acknowledged was lost
+chaos: setup ## everything breaks under load, for more than half an hour; exit code 1 if anything acknowledged was lost
 	$(BIN)/python -m bench.chaos $(ARGUMENTS)
 
 format: setup
