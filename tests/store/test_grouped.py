@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tidewire.core.errors import Conflict, RequestError, StoreError
-from tidewire.store.failure import overloaded
+from tidewire.store.failure import overloaded, stopping
 from tidewire.store.grouped import Alone, Grouped
 
 pytestmark = pytest.mark.anyio
@@ -40,7 +40,7 @@ class Disk:
 
 def grouped(disk: Disk, *, wait_s: float = 30.0, most: int = 64) -> Grouped[int, str]:
     """A group writer over a disk."""
-    return Grouped(disk.write, wait_s=wait_s, overloaded=overloaded, most=most)
+    return Grouped(disk.write, wait_s=wait_s, overloaded=overloaded, stopping=stopping, most=most)
 
 
 async def under_way(disk: Disk, writer: Grouped[int, str], *items: int) -> list[asyncio.Future[str | None]]:
@@ -122,3 +122,21 @@ async def test_who_has_gone_is_not_written() -> None:
     disk.open.set()
     assert await there == "item 3"
     assert disk.written == [[1], [3]]
+
+
+async def test_a_stop_waits_for_what_was_asked_for_and_takes_no_more() -> None:
+    """Whoever has been taken is written and answered before the database may go; who comes later is told so."""
+    disk = Disk()
+    writer = grouped(disk, most=2)
+    asked = await under_way(disk, writer, 1, 2, 3, 4)
+    stop = asyncio.ensure_future(writer.stop())
+    await asyncio.sleep(0)
+    with pytest.raises(StoreError) as refused:
+        await writer.put(5)
+    assert refused.value.code == "storage_stopping"
+    assert not stop.done()
+    disk.open.set()
+    await stop
+    assert [each.result() for each in asked] == ["item 1", "item 2", "item 3", "item 4"]
+    await writer.stop()
+    assert disk.written == [[1], [2, 3], [4]]

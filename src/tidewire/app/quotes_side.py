@@ -87,6 +87,8 @@ class QuotesSide:
             await job.stop()
         await self.calculator.stop()
         await self.attention.stop()
+        # The database stops after this: an edit that is under way is stored and answered, or refused.
+        await self.desk.quotes.stop()
         await self.news.stop()
 
     def statistics(self) -> Mapping[str, int]:

@@ -92,6 +92,16 @@ def overloaded() -> StoreError:
     )
 
 
+def stopping() -> StoreError:
+    """Return the StoreError for a write that is asked for while the process ends."""
+    return StoreError(
+        "This process is being shut down.",
+        required_action="Send it again; another process takes it, or this one's successor.",
+        will_not=_WILL_NOT,
+        code="storage_stopping",
+    )
+
+
 def read_only() -> StoreError:
     """Return the StoreError for a database that answers but takes no writes."""
     code, message, action = _STATES["25006"]

@@ -45,7 +45,7 @@ class Grouped(Generic[_T, _R]):
         write: Writes some items in one transaction, and returns what became of each, in their order: what it gave, why
             it is refused, or None if it is to be done alone. Raises StoreError, which is then everybody's, or Alone.
         wait_s: Who has waited longer for a turn is refused.
-        overloaded: Makes that refusal.
+        overloaded, stopping: Make that refusal, and the one after ``stop``.
 
     Attributes:
         counts: Since start: ``groups`` written, items ``grouped`` in them, items that were to be done ``alone``, and
@@ -58,23 +58,34 @@ class Grouped(Generic[_T, _R]):
         *,
         wait_s: float,
         overloaded: Callable[[], StoreError],
+        stopping: Callable[[], StoreError],
         most: int = MOST,
     ) -> None:
         self._write = write
         self._wait_s = wait_s
         self._overloaded = overloaded
+        self._stopping = stopping
+        self._stopped = False
         self._most = most
         self._waiting: deque[_Waiting[_T, _R]] = deque()
         self._running: asyncio.Task[None] | None = None
         self.counts = dict.fromkeys(("groups", "grouped", "alone", "overloaded"), 0)
+
+    async def stop(self) -> None:
+        """Take nothing more; return when everything that was taken is written or refused. Idempotent."""
+        self._stopped = True
+        if self._running is not None:
+            await asyncio.wait([self._running])
 
     async def put(self, item: _T) -> _R | None:
         """Return what came of an item once it is committed; None if it must be done alone.
 
         Raises:
             RequestError: It is refused.
-            StoreError: As ``write`` says.
+            StoreError: As ``write`` says, or this has been stopped.
         """
+        if self._stopped:
+            raise self._stopping()
         loop = asyncio.get_running_loop()
         waiting = _Waiting[_T, _R](item, loop.time(), loop.create_future())
         self._waiting.append(waiting)

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from tidewire.core.errors import Conflict, NotFound, RequestError
 from tidewire.store.database import Database
-from tidewire.store.failure import overloaded
+from tidewire.store.failure import overloaded, stopping
 from tidewire.store.grouped import Grouped
 from tidewire.store.models import Base
 from tidewire.store.quote_group import ADDED, UPDATED, Decide, IndexOf, QuoteGroup, Wish
@@ -62,7 +62,11 @@ class Quotes:
         self._database = database
         self._index_of = index_of
         group = QuoteGroup(database, index_of)
-        self._together = Grouped(group.write, wait_s=database.bulkhead.wait_s, overloaded=overloaded)
+        self._together = Grouped(group.write, wait_s=database.bulkhead.wait_s, overloaded=overloaded, stopping=stopping)
+
+    async def stop(self) -> None:
+        """Write what has been asked for, and take no more edits. Idempotent."""
+        await self._together.stop()
 
     def statistics(self) -> dict[str, int]:
         """Return counters since start: as ``Grouped.counts``."""
