@@ -33,6 +33,7 @@ from tidewire.core.clock import Clock
 from tidewire.core.errors import StoreError, Unavailable
 from tidewire.core.throttle import Throttle
 from tidewire.core.watched_loop import WatchedLoop
+from tidewire.hub.departures import Departures
 from tidewire.hub.everywhere import Everywhere
 from tidewire.hub.hub import Hub
 from tidewire.hub.links import Links
@@ -43,6 +44,7 @@ from tidewire.market import rules as market
 from tidewire.market.feeder import RoomFeeder
 from tidewire.monitoring.connection_log import FLUSH_EVERY_S, ConnectionLog
 from tidewire.monitoring.connection_routes import connection_router
+from tidewire.monitoring.departure_routes import departure_router
 from tidewire.monitoring.hub_metrics import HubCollector
 from tidewire.settings import Settings
 from tidewire.store.connections import Connections
@@ -131,6 +133,7 @@ class HubSide:
         self.reach = ReachWatch(bus, links.log if links is not None else None)
         self.nodes = self._meet_nodes(bus, settings.node_name)
         self.everywhere = Everywhere(self.nodes, self.hub)
+        self.departures = Departures(self.nodes, self.hub)
         self.hub.know_nodes(self.everywhere.connections_elsewhere, self.nodes.known)
         policy = Policy(
             origin_allowed=origin_allowed, cookie_name=SESSION_COOKIE, trusted_proxies=settings.trusted_proxies
@@ -170,7 +173,12 @@ class HubSide:
 
     def routes(self) -> list[APIRouter]:
         """Return the HTTP routes."""
-        return [self.api.router(), connection_router(self.everywhere, self.nodes, self._audit)]
+        return [
+            self.api.router(),
+            # First, because its fixed paths look like ids to the other.
+            departure_router(self.departures, self._audit),
+            connection_router(self.everywhere, self.nodes, self._audit),
+        ]
 
     def asyncapi(self) -> Mapping[str, object]:
         """Return the document of the messages."""

@@ -13,6 +13,7 @@ from typing import Literal
 
 import msgspec
 
+from tidewire.accounts.model import Principal
 from tidewire.hub.registry import ConnectionInfo
 from tidewire.hub.rooms import RoomInfo
 from tidewire.hub.session import Session
@@ -27,7 +28,11 @@ SortKey = Literal[
     "round_trip_ms",
     "rooms",
     "username",
+    "ip",
+    "user_agent",
 ]
+# Sorted as texts; the others are numbers.
+TEXT_KEYS: frozenset[str] = frozenset({"username", "ip", "user_agent"})
 # Names of rooms in a row; a row of 100 rooms would be 13 KB, and the connection's own page has them all.
 ROOMS_SHOWN = 20
 # One message of 200 rows is about 150 KB.
@@ -43,18 +48,22 @@ class ConnectionQuery(msgspec.Struct, frozen=True, kw_only=True):
         user: A user's name or number, exactly.
         room: The connection is in this room.
         ip: Its address, exactly.
+        text: Part of the user's name, the address, the program's name or the connection's id, in any case.
         slow: Only those that read too slowly: something is held back for them, or they did not get something.
         after: Sort value and id of the last row of the page before.
+        keep: Ids of connections that are wanted beside the page, whatever they match, as far as they live.
     """
 
     user: str = ""
     room: str = ""
     ip: str = ""
+    text: str = ""
     slow: bool = False
     sort: SortKey = "connected_at"
     descending: bool = False
     limit: int = 50
     after: tuple[Value, str] | None = None
+    keep: tuple[str, ...] = ()
 
 
 class ConnectionRow(ConnectionInfo, frozen=True, kw_only=True):
@@ -67,11 +76,12 @@ class ConnectionRow(ConnectionInfo, frozen=True, kw_only=True):
 
 
 class ConnectionsHere(msgspec.Struct, frozen=True):
-    """One node's part of a page. ``matching`` counts all pages; ``total`` all connections."""
+    """One node's part of a page. ``matching`` counts all pages, ``total`` all there are; ``kept`` are beside them."""
 
     total: int
     matching: int
     rows: list[ConnectionRow]
+    kept: list[ConnectionRow] = []
 
 
 class RoomQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,16 +109,22 @@ def list_connections(
     wall: float,
 ) -> ConnectionsHere:
     """Return one node's part of a page. ``now``: monotonic seconds; ``wall``: Unix seconds."""
-    total, chosen = 0, list[Session]()
+    total, chosen, keep, kept = 0, list[Session](), frozenset(query.keep[:PAGE_MAX]), dict[str, Session]()
+    wanted = _wanted(query)
     for session in sessions:
         total += 1
-        if _matches(session, query):
+        if all(holds(session) for holds in wanted):
             chosen.append(session)
+        if session.connection_id in keep:
+            kept[session.connection_id] = session
     value_of = _VALUES[query.sort]
     keyed = {session.connection_id: (value_of(session, now, wall), session) for session in chosen}
     order = [(value, connection_id) for connection_id, (value, _) in keyed.items()]
     page = cut(order, query.after, query.limit, descending=query.descending)
-    return ConnectionsHere(total, len(chosen), [_row(describe(keyed[connection_id][1])) for _, connection_id in page])
+    rows = [_row(describe(keyed[connection_id][1])) for _, connection_id in page]
+    for row in rows:
+        kept.pop(row.connection_id, None)
+    return ConnectionsHere(total, len(chosen), rows, [_row(describe(session)) for session in kept.values()])
 
 
 def list_rooms(rooms: Iterable[RoomInfo], query: RoomQuery) -> RoomsHere:
@@ -137,6 +153,9 @@ def sort_value(row: ConnectionRow, sort: SortKey) -> Value:
     """Return what a described row is sorted by; the same as where it was listed."""
     if sort == "username":
         return row.username or ""
+    if sort in TEXT_KEYS:
+        text: str = getattr(row, sort)
+        return text
     if sort == "rooms":
         return row.room_count
     if sort == "round_trip_ms":
@@ -161,15 +180,30 @@ def _bounded(limit: int) -> int:
     return max(0, min(limit, PAGE_MAX))
 
 
-def _matches(session: Session, query: ConnectionQuery) -> bool:
-    principal = session.principal
-    if query.user and (principal is None or query.user not in (principal.username, str(principal.user_id))):
-        return False
-    if query.room and query.room not in session.subscriptions:
-        return False
-    if query.ip and session.peer.ip != query.ip:
-        return False
-    return not query.slow or _missed(session) > 0 or _queued(session) > 0
+def _wanted(query: ConnectionQuery) -> list[Callable[[Session], bool]]:
+    """Return what a connection must hold; nothing for what is not asked, because every connection is looked at."""
+    wanted = list[Callable[[Session], bool]]()
+    if query.user:
+        wanted.append(lambda session: _is_of(session.principal, query.user))
+    if query.room:
+        wanted.append(lambda session: query.room in session.subscriptions)
+    if query.ip:
+        wanted.append(lambda session: session.peer.ip == query.ip)
+    if query.slow:
+        wanted.append(lambda session: _missed(session) > 0 or _queued(session) > 0)
+    if text := query.text.casefold():
+        wanted.append(lambda session: _has(session, text))
+    return wanted
+
+
+def _is_of(principal: Principal | None, user: str) -> bool:
+    return principal is not None and user in (principal.username, str(principal.user_id))
+
+
+def _has(session: Session, text: str) -> bool:
+    principal, peer = session.principal, session.peer
+    name = principal.username if principal is not None else ""
+    return any(text in field.casefold() for field in (name, peer.ip, peer.user_agent, session.connection_id))
 
 
 def _queued(session: Session) -> int:
@@ -196,4 +230,6 @@ _VALUES: dict[SortKey, Callable[[Session, float, float], Value]] = {
     "round_trip_ms": lambda session, now, wall: -1.0 if session.round_trip_ms is None else session.round_trip_ms,
     "rooms": lambda session, now, wall: len(session.subscriptions),
     "username": lambda session, now, wall: session.principal.username if session.principal is not None else "",
+    "ip": lambda session, now, wall: session.peer.ip,
+    "user_agent": lambda session, now, wall: session.peer.user_agent,
 }

@@ -124,9 +124,10 @@ class NodeFigures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConnectionPage(msgspec.Struct, frozen=True, kw_only=True):
-    """A page over all nodes. ``after`` asks for the next one; None: this is the last."""
+    """A page over all nodes. ``after`` asks for the next one; None: this is the last. ``kept`` are not in ``rows``."""
 
     rows: list[ConnectionRow]
+    kept: list[ConnectionRow]
     matching: int
     after: tuple[float | str, str] | None
     nodes: list[NodeFigures]
@@ -233,17 +234,16 @@ class Everywhere:
         """Return a page of the connections of all nodes, or of those with that name or instance."""
         replies = await self._nodes.ask("connections", _encode(query))
         parts = [(reply, _read(reply, ConnectionsHere)) for reply in replies.answers if _is(reply, node)]
-        rows = {
-            row.connection_id: msgspec.structs.replace(row, node=reply.node, instance=reply.instance)
-            for reply, part in parts
-            for row in part.rows
-        }
+        rows = {row.connection_id: _placed(row, reply) for reply, part in parts for row in part.rows}
         order = [(sort_value(row, query.sort), connection_id) for connection_id, row in rows.items()]
         page = cut(order, query.after, query.limit, descending=query.descending)
         # Every part is as long as a page, so whatever follows on any node is in ``rows`` or behind a full part.
         more = len(rows) > len(page) or any(len(part.rows) >= query.limit < part.matching for _, part in parts)
+        shown = [rows.pop(connection_id) for _, connection_id in page]
+        kept = [_placed(row, reply) for reply, part in parts for row in part.kept]
         return ConnectionPage(
-            rows=[rows[connection_id] for _, connection_id in page],
+            rows=shown,
+            kept=kept + [row for connection_id, row in rows.items() if connection_id in query.keep],
             matching=sum(part.matching for _, part in parts),
             after=page[-1] if page and more else None,
             nodes=[_figures(reply, part.total, part.matching) for reply, part in parts],

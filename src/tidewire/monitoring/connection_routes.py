@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import time
+from collections.abc import Callable
 from typing import Annotated, Any, Protocol
 
 import msgspec
@@ -17,7 +19,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from tidewire.accounts.http import require_permission, require_role
 from tidewire.accounts.model import Principal, Role
 from tidewire.core.errors import InvalidRequest, NotFound, TidewireError, Unavailable
-from tidewire.hub.census import PAGE_MAX, ConnectionQuery, ConnectionRow, RoomQuery, SortKey
+from tidewire.hub.census import PAGE_MAX, TEXT_KEYS, ConnectionQuery, ConnectionRow, RoomQuery, SortKey
 from tidewire.hub.everywhere import ConnectionPage, Everywhere, Found, NodeFigures, RoomPage, RoomRow
 from tidewire.hub.node_info import NodeShown, Silent
 from tidewire.hub.nodes import Nodes
@@ -31,6 +33,8 @@ log = structlog.get_logger("tidewire.monitoring")
 
 _Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
 _Text = Annotated[str, Query(max_length=200)]
+# Two hundred ids with commas; a proxy takes 8 KiB.
+_Ids = Annotated[str, Query(max_length=6_000)]
 _Admin = Annotated[Principal, Depends(require_admin)]
 _Manager = Annotated[Principal, Depends(require_manage)]
 
@@ -46,9 +50,18 @@ class Audit(Protocol):
 
 
 class ConnectionsAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of connections. ``cursor`` asks for the next; ``complete``: every node has answered."""
+    """A page of connections.
+
+    Attributes:
+        kept: Those of ``keep`` that live and are not on the page.
+        cursor: Asks for the next page.
+        complete: Every node has answered.
+        at: When this was so, Unix seconds.
+    """
 
     connections: list[ConnectionRow]
+    kept: list[ConnectionRow]
+    at: float
     matching: int
     cursor: str | None
     nodes: list[NodeFigures]
@@ -95,13 +108,16 @@ class DisconnectAnswer(msgspec.Struct, frozen=True, kw_only=True):
     was_closing: bool
 
 
-def connection_router(everywhere: Everywhere, nodes: Nodes, audit: Audit) -> APIRouter:
+def connection_router(
+    everywhere: Everywhere, nodes: Nodes, audit: Audit, now: Callable[[], float] = time.time
+) -> APIRouter:
     """Return the routes.
 
     Args:
         everywhere: Asks all nodes.
         nodes: Knows which there are.
         audit: Writes an audit line.
+        now: Tells the time, Unix seconds.
     """
     router = APIRouter(prefix="/api/v1/admin", tags=["admin"])
 
@@ -111,24 +127,29 @@ def connection_router(everywhere: Everywhere, nodes: Nodes, audit: Audit) -> API
         user: _Text = "",
         room: _Text = "",
         ip: _Text = "",
+        text: _Text = "",
         node: _Text = "",
         slow: bool = False,
         sort: SortKey = "connected_at",
         descending: bool = False,
         limit: _Limit = 50,
         cursor: _Text = "",
+        keep: _Ids = "",
     ) -> Response:
-        """``user`` is a name or a number, ``node`` a name or an instance; ``slow`` keeps those that fall behind."""
+        """``user`` is a name or a number, ``node`` a name or an instance; ``slow`` keeps those that fall behind.
+
+        ``text``: part of name, address, program or id; ``keep``: ids, with commas, of those wanted beside the page.
+        """
         query = ConnectionQuery(
-            user=user, room=room, ip=ip, slow=slow, sort=sort, descending=descending, limit=limit,
-            after=_after(cursor, sort),
+            user=user, room=room, ip=ip, text=text, slow=slow, sort=sort, descending=descending, limit=limit,
+            after=_after(cursor, sort), keep=tuple(filter(None, keep.split(","))),
         )  # fmt: skip
-        return _json(_connections(await everywhere.connections(query, node)))
+        return json_answer(_connections(await everywhere.connections(query, node), now()))
 
     @router.get("/connections/{connection_id}", summary="One connection, on whichever node it is")
     async def connection(_: _Admin, connection_id: str) -> Response:
         found = await everywhere.connection(connection_id)
-        return _json(found.connection if found.connection is not None else _nowhere(connection_id, found))
+        return json_answer(found.connection if found.connection is not None else _nowhere(connection_id, found))
 
     @router.post(
         "/connections/{connection_id}/disconnect",
@@ -137,18 +158,18 @@ def connection_router(everywhere: Everywhere, nodes: Nodes, audit: Audit) -> API
     )
     async def disconnect(request: Request, principal: _Manager, connection_id: str) -> Response:
         reason = _reason(await request.body())
-        ip = request.client.host if request.client is not None else ""
-        return _json(await _disconnect(everywhere, audit, principal, connection_id, reason, ip))
+        ip = caller(request)
+        return json_answer(await _disconnect(everywhere, audit, principal, connection_id, reason, ip))
 
     @router.get("/rooms", summary="Rooms of all nodes, or of one, by name")
     async def rooms(
         _: _Admin, prefix: _Text = "", node: _Text = "", limit: _Limit = 50, cursor: _Text = ""
     ) -> Response:
-        return _json(_rooms(await everywhere.rooms(RoomQuery(prefix=prefix, limit=limit, after=cursor), node)))
+        return json_answer(_rooms(await everywhere.rooms(RoomQuery(prefix=prefix, limit=limit, after=cursor), node)))
 
     @router.get("/nodes", summary="The nodes, and how each reaches the broker")
     async def list_nodes(_: _Admin) -> Response:
-        return _json(NodesAnswer(nodes=nodes.shown()))
+        return json_answer(NodesAnswer(nodes=nodes.shown()))
 
     return router
 
@@ -186,6 +207,11 @@ async def _disconnect(
     )
 
 
+def caller(request: Request) -> str:
+    """Return the address that a request came from, for the audit."""
+    return request.client.host if request.client is not None else ""
+
+
 def _nowhere(connection_id: str, found: Found) -> TidewireError:
     """Return why there is nothing to show or close."""
     if found.certain:
@@ -204,9 +230,11 @@ def _nowhere(connection_id: str, found: Found) -> TidewireError:
     )
 
 
-def _connections(page: ConnectionPage) -> ConnectionsAnswer:
+def _connections(page: ConnectionPage, at: float) -> ConnectionsAnswer:
     return ConnectionsAnswer(
         connections=page.rows,
+        kept=page.kept,
+        at=at,
         matching=page.matching,
         cursor=None if page.after is None else _cursor(page.after),
         nodes=page.nodes,
@@ -239,7 +267,7 @@ def _after(cursor: str, sort: SortKey) -> tuple[float | str, str] | None:
         value, connection_id = msgspec.json.decode(
             base64.urlsafe_b64decode(cursor.encode()), type=tuple[float | str, str]
         )
-        if isinstance(value, str) == (sort == "username"):
+        if isinstance(value, str) == (sort in TEXT_KEYS):
             return value, connection_id
     except (ValueError, binascii.Error, msgspec.DecodeError):
         pass
@@ -261,7 +289,8 @@ def _reason(body: bytes) -> str:
         ) from exc
 
 
-def _json(answer: msgspec.Struct | TidewireError) -> Response:
+def json_answer(answer: msgspec.Struct | TidewireError) -> Response:
+    """Answer with it, for nobody to keep. Raises it if it is an error."""
     if isinstance(answer, TidewireError):
         raise answer
     return Response(msgspec.json.encode(answer), media_type="application/json", headers={"Cache-Control": "no-store"})
