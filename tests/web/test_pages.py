@@ -57,17 +57,18 @@ async def client(door: Door) -> AsyncIterator[httpx2.AsyncClient]:
         yield found
 
 
-@pytest.mark.parametrize("path", ["/", "/admin/websockets", "/streaming", "/docs", "/openapi.json"])
+@pytest.mark.parametrize("path", ["/", "/admin/websockets", "/admin/connections", "/streaming", "/docs", "/openapi.json"])
 async def test_nobody_sees_a_page(client: httpx2.AsyncClient, path: str) -> None:
     """Without a session every page is refused."""
     assert (await client.get(path)).status_code == 401
 
 
-async def test_the_feed_is_for_admins(door: Door, client: httpx2.AsyncClient) -> None:
+@pytest.mark.parametrize("path", ["/admin/websockets", "/admin/connections"])
+async def test_the_operators_pages_are_for_admins(door: Door, client: httpx2.AsyncClient, path: str) -> None:
     """A user and a moderator are refused, an admin and a super user are let in."""
     for role, expected in [(Role.USER, 403), (Role.MODERATOR, 403), (Role.ADMIN, 200), (Role.SUPER, 200)]:
         door.who = principal(role)
-        assert (await client.get("/admin/websockets")).status_code == expected
+        assert (await client.get(path)).status_code == expected
 
 
 async def test_streaming_is_for_those_who_may_see_the_market(door: Door, client: httpx2.AsyncClient) -> None:

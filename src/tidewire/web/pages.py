@@ -85,6 +85,11 @@ def pages_router(
         """The feed page."""
         return page(request, principal, "admin_websockets.html", "feed", data_notice=settings.data_notice)
 
+    @router.get("/admin/connections")
+    def connections(request: Request, principal: Annotated[Principal, Depends(require_role(Role.ADMIN))]) -> Response:
+        """The page of connections."""
+        return page(request, principal, "admin_connections.html", "connections")
+
     @router.get("/streaming")
     def streaming(
         request: Request, principal: Annotated[Principal, Depends(require_permission("market:view"))]
