@@ -4,6 +4,7 @@ import {
   FIRST_PAGE,
   firstQuery,
   fromAddress,
+  inSight,
   isFiltered,
   type ListShape,
   nextPage,
@@ -48,11 +49,20 @@ describe("a list's address", () => {
     const query = withFields(firstQuery(SHAPE), { text: "a b" });
     const second = nextPage(FIRST_PAGE, "c1");
     const third = nextPage(second, "c2");
-    expect(`${toParameters(query, FIRST_PAGE, [], 50)}`).toBe("text=a+b&sort=since&descending=true&limit=50");
-    expect(toParameters(query, third, ["x", "y"], 50).get("cursor")).toBe("c2");
-    expect(toParameters(query, third, ["x", "y"], 50).get("keep")).toBe("x,y");
+    expect(`${toParameters(query, FIRST_PAGE, 50)}`).toBe("text=a+b&sort=since&descending=true&limit=50");
+    expect(toParameters(query, third, 50).get("cursor")).toBe("c2");
     expect(previousPage(third)).toEqual(second);
     expect(previousPage(previousPage(second))).toEqual(FIRST_PAGE);
+  });
+});
+
+describe("rows in sight", () => {
+  it("are named as far as an address holds them", () => {
+    expect(inSight(["a", "b"])).toEqual(["a", "b"]);
+    const long = Array.from({ length: 50 }, (_, n) => `app:${"ü".repeat(120)}${n}`);
+    const named = inSight(long);
+    expect(named.length).toBeGreaterThan(5);
+    expect(new URLSearchParams(named.map((id) => ["keep", id])).toString().length).toBeLessThan(6_100);
   });
 });
 

@@ -18,6 +18,8 @@ from tidewire.core.errors import RequestError
 from tidewire.web.pages import PageSettings, pages_router, static_mount
 from tidewire.web.templating import Templates
 
+OPERATORS = ["/admin/websockets", "/admin/connections", "/admin/rooms"]
+
 
 class Door:
     """A door that lets in whoever ``who`` is."""
@@ -57,13 +59,15 @@ async def client(door: Door) -> AsyncIterator[httpx2.AsyncClient]:
         yield found
 
 
-@pytest.mark.parametrize("path", ["/", "/admin/websockets", "/admin/connections", "/streaming", "/docs", "/openapi.json"])
+@pytest.mark.parametrize(
+    "path", ["/", "/admin/websockets", "/admin/connections", "/streaming", "/docs", "/openapi.json"]
+)
 async def test_nobody_sees_a_page(client: httpx2.AsyncClient, path: str) -> None:
     """Without a session every page is refused."""
     assert (await client.get(path)).status_code == 401
 
 
-@pytest.mark.parametrize("path", ["/admin/websockets", "/admin/connections"])
+@pytest.mark.parametrize("path", OPERATORS)
 async def test_the_operators_pages_are_for_admins(door: Door, client: httpx2.AsyncClient, path: str) -> None:
     """A user and a moderator are refused, an admin and a super user are let in."""
     for role, expected in [(Role.USER, 403), (Role.MODERATOR, 403), (Role.ADMIN, 200), (Role.SUPER, 200)]:

@@ -1,4 +1,4 @@
-/** Connections, those that ended, and rooms, as the API tells of them. Types follow src/tidewire/hub. */
+/** Connections and those that ended, as the API tells of them. Types follow src/tidewire/hub. */
 import { ask, post, type Reply } from "./admin-api";
 
 export interface Silent {
@@ -84,7 +84,11 @@ export interface DisconnectAnswer extends Whole {
 
 const CONNECTIONS = "/api/v1/admin/connections";
 
-export function listConnections(parameters: URLSearchParams): Promise<Reply<ConnectionsAnswer>> {
+export function listConnections(
+  parameters: URLSearchParams,
+  keep: readonly string[],
+): Promise<Reply<ConnectionsAnswer>> {
+  if (keep.length > 0) parameters.set("keep", keep.join(","));
   return ask(`${CONNECTIONS}?${parameters}`);
 }
 

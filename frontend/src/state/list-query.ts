@@ -67,7 +67,7 @@ export function isFiltered(query: ListQuery): boolean {
 }
 
 /** The request's parameters. */
-export function toParameters(query: ListQuery, page: Paging, keep: readonly string[], limit: number): URLSearchParams {
+export function toParameters(query: ListQuery, page: Paging, limit: number): URLSearchParams {
   const words = new URLSearchParams();
   for (const [name, value] of Object.entries(query.fields)) if (value !== "") words.set(name, value);
   words.set("sort", query.sort);
@@ -75,8 +75,19 @@ export function toParameters(query: ListQuery, page: Paging, keep: readonly stri
   words.set("limit", String(limit));
   const cursor = page.cursors.at(-1) ?? "";
   if (cursor !== "") words.set("cursor", cursor);
-  if (keep.length > 0) words.set("keep", keep.join(","));
   return words;
+}
+
+/** How long the ids of rows in sight may be in an address: a proxy takes 8 KiB in all. */
+const KEEP_CHARS = 6_000;
+
+/** The ids that fit, in order. */
+export function inSight(ids: readonly string[]): string[] {
+  let left = KEEP_CHARS;
+  return ids.filter((id) => {
+    left -= encodeURIComponent(id).length + "&keep=".length;
+    return left >= 0;
+  });
 }
 
 /** The way to the page that is shown: the cursor of each page from the second on; of the first there is none. */

@@ -53,8 +53,8 @@ export class ConnectionsPage {
     columns: [...CONNECTION_COLUMNS, disconnectColumn((id, name) => this.dialog.open([{ id, name }]))],
     idOf: (row) => row.connection_id,
     nameOf,
-    list: async (parameters) => {
-      const reply = await listConnections(parameters);
+    list: async (parameters, keep) => {
+      const reply = await listConnections(parameters, keep);
       return reply.ok ? { ok: true, value: { ...reply.value, rows: reply.value.connections } } : reply;
     },
     maybeOn: (row, instances) => instances.has(row.instance),

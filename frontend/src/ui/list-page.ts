@@ -4,7 +4,7 @@
  */
 import type { Problem, Reply } from "../socket/admin-api";
 import type { Whole } from "../socket/connections-api";
-import { type ListShape, toParameters } from "../state/list-query";
+import { inSight, type ListShape, toParameters } from "../state/list-query";
 import { newClock, observe, type ServerClock } from "../state/server-clock";
 import { type Banner, Banners } from "./banners";
 import { part, setAttribute, setHidden, setIcon, setText } from "./dom";
@@ -37,10 +37,13 @@ export interface ListSpec<R> {
   readonly columns: readonly Column<R>[];
   idOf(row: R): string;
   nameOf(row: R): string;
-  list(parameters: URLSearchParams): Promise<Reply<Page<R>>>;
+  /** Asks for a page, and beside it for the rows in sight. */
+  list(parameters: URLSearchParams, keep: readonly string[]): Promise<Reply<Page<R>>>;
   /** Whether the absence of a row proves nothing, since one of these did not answer. */
   maybeOn(row: R, instances: ReadonlySet<string>): boolean;
   chosenChanged?(): void;
+  /** What else is wrong with an answer. */
+  trouble?(page: Page<R>): Banner[];
   /** Asked with every round, for example for a second list; its problem is the round's. */
   more?(): Promise<Problem | null>;
   draw?(now: number): void;
@@ -133,7 +136,8 @@ export class ListPage<R> {
   private async round(): Promise<Problem | null> {
     const { question } = this;
     const { query, paging } = this.tools;
-    const reply = await this.spec.list(toParameters(query, paging, this.list.ids("here"), PAGE_ROWS));
+    const keep = inSight(this.list.ids("here"));
+    const reply = await this.spec.list(toParameters(query, paging, PAGE_ROWS), keep);
     // Asked something else meanwhile: the poller asks again at once.
     if (question !== this.question) return null;
     if (!reply.ok) {
@@ -144,7 +148,10 @@ export class ListPage<R> {
     this.clock = observe(this.clock, page.at, Date.now() / 1000);
     this.last = page;
     const silent = new Set(page.silent.map((node) => node.instance));
-    this.list.answer(page, this.now(), (row) => page.cut_off !== "" || this.spec.maybeOn(row, silent));
+    const kept = new Set(keep);
+    const unknown = (row: R): boolean =>
+      page.cut_off !== "" || !kept.has(this.spec.idOf(row)) || this.spec.maybeOn(row, silent);
+    this.list.answer(page, this.now(), unknown);
     return (await this.spec.more?.()) ?? null;
   }
 
@@ -189,7 +196,9 @@ export class ListPage<R> {
       found.push(reconnectingBanner(look.downSince / 1000, retryAt, Date.now() / 1000, () => this.poller.now()));
     }
     if (problem !== null && problem.status > 0 && look.kind !== "ended") found.push(problemBanner(problem));
-    if (this.last !== null && look.kind === "live") found.push(...missingBanners(this.last));
+    if (this.last !== null && look.kind === "live") {
+      found.push(...missingBanners(this.last), ...(this.spec.trouble?.(this.last) ?? []));
+    }
     return [...found, ...this.notices.values()];
   }
 

@@ -24,6 +24,7 @@ from tidewire.accounts.service import Accounts
 from tidewire.accounts.tokens import ConnectionTokens
 from tidewire.app.account_changes import AccountChanges, UserChange, change_of
 from tidewire.app.database import Storage
+from tidewire.app.operator_side import OperatorSide
 from tidewire.app.reach import ReachWatch
 from tidewire.app.used_tokens import UsedTokens
 from tidewire.bus.base import Bus
@@ -33,7 +34,6 @@ from tidewire.core.clock import Clock
 from tidewire.core.errors import StoreError, Unavailable
 from tidewire.core.throttle import Throttle
 from tidewire.core.watched_loop import WatchedLoop
-from tidewire.hub.departures import Departures
 from tidewire.hub.everywhere import Everywhere
 from tidewire.hub.hub import Hub
 from tidewire.hub.links import Links
@@ -43,8 +43,6 @@ from tidewire.hub.switchboard import HubOptions
 from tidewire.market import rules as market
 from tidewire.market.feeder import RoomFeeder
 from tidewire.monitoring.connection_log import FLUSH_EVERY_S, ConnectionLog
-from tidewire.monitoring.connection_routes import connection_router
-from tidewire.monitoring.departure_routes import departure_router
 from tidewire.monitoring.hub_metrics import HubCollector
 from tidewire.settings import Settings
 from tidewire.store.connections import Connections
@@ -106,9 +104,7 @@ class HubSide:
         origin_allowed: Callable[[str], bool],
         links: Links | None = None,
     ) -> None:
-        self._accounts = accounts
-        self._links = links
-        self._clock = clock
+        self._accounts, self._links, self._clock = accounts, links, clock
         self.keys = ApiKeys(storage.requests, secret_key=secret_key, clock=clock)
         self._used = UsedTokens(bus)
         self.tokens = ConnectionTokens(secret_key, clock, announce=self._used.announce)
@@ -133,7 +129,7 @@ class HubSide:
         self.reach = ReachWatch(bus, links.log if links is not None else None)
         self.nodes = self._meet_nodes(bus, settings.node_name)
         self.everywhere = Everywhere(self.nodes, self.hub)
-        self.departures = Departures(self.nodes, self.hub)
+        self.operators = OperatorSide(self.nodes, self.hub, self.everywhere, clock, self._audit)
         self.hub.know_nodes(self.everywhere.connections_elsewhere, self.nodes.known)
         policy = Policy(
             origin_allowed=origin_allowed, cookie_name=SESSION_COOKIE, trusted_proxies=settings.trusted_proxies
@@ -173,12 +169,7 @@ class HubSide:
 
     def routes(self) -> list[APIRouter]:
         """Return the HTTP routes."""
-        return [
-            self.api.router(),
-            # First, because its fixed paths look like ids to the other.
-            departure_router(self.departures, self._audit),
-            connection_router(self.everywhere, self.nodes, self._audit),
-        ]
+        return [self.api.router(), *self.operators.routes()]
 
     def asyncapi(self) -> Mapping[str, object]:
         """Return the document of the messages."""

@@ -1,4 +1,4 @@
-"""Lists of one node's connections and rooms: filtered, sorted and cut to a page, and pages of several nodes joined.
+"""Lists of one node's connections: filtered, sorted and cut to a page, and pages of several nodes joined.
 
 A page begins after the last row of the one before (not at a number), so that rows that come and go move nothing. Only
 the rows of the page are described: a list over ten thousand connections looks at a few fields of each. It must not know
@@ -15,7 +15,6 @@ import msgspec
 
 from tidewire.accounts.model import Principal
 from tidewire.hub.registry import ConnectionInfo
-from tidewire.hub.rooms import RoomInfo
 from tidewire.hub.session import Session
 
 SortKey = Literal[
@@ -84,22 +83,6 @@ class ConnectionsHere(msgspec.Struct, frozen=True):
     kept: list[ConnectionRow] = []
 
 
-class RoomQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which rooms, by name. ``after``: name of the last row of the page before."""
-
-    prefix: str = ""
-    limit: int = 50
-    after: str = ""
-
-
-class RoomsHere(msgspec.Struct, frozen=True):
-    """One node's part of a page."""
-
-    total: int
-    matching: int
-    rows: list[RoomInfo]
-
-
 def list_connections(
     sessions: Iterable[Session],
     query: ConnectionQuery,
@@ -125,14 +108,6 @@ def list_connections(
     for row in rows:
         kept.pop(row.connection_id, None)
     return ConnectionsHere(total, len(chosen), rows, [_row(describe(session)) for session in kept.values()])
-
-
-def list_rooms(rooms: Iterable[RoomInfo], query: RoomQuery) -> RoomsHere:
-    """Return one node's part of a page, by name."""
-    everything = list(rooms)
-    chosen = {room.room_id: room for room in everything if room.room_id.startswith(query.prefix)}
-    names = heapq.nsmallest(_bounded(query.limit), (name for name in chosen if name > query.after))
-    return RoomsHere(len(everything), len(chosen), [chosen[name] for name in names])
 
 
 def cut(

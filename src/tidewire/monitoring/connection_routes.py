@@ -1,4 +1,4 @@
-"""HTTP side of connections and rooms on all nodes: lists, one connection, and closing it.
+"""HTTP side of connections on all nodes: the list, one connection, closing it, and the nodes themselves.
 
 An answer that lacks a node names it; a list is then ``complete: false``, and "nobody has this connection" is only said
 when everybody has answered. It must not know how nodes talk. Source: contract.md section 6; dashboard.md M6 to M8, M15.
@@ -19,8 +19,8 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from tidewire.accounts.http import require_permission, require_role
 from tidewire.accounts.model import Principal, Role
 from tidewire.core.errors import InvalidRequest, NotFound, TidewireError, Unavailable
-from tidewire.hub.census import PAGE_MAX, TEXT_KEYS, ConnectionQuery, ConnectionRow, RoomQuery, SortKey
-from tidewire.hub.everywhere import ConnectionPage, Everywhere, Found, NodeFigures, RoomPage, RoomRow
+from tidewire.hub.census import PAGE_MAX, TEXT_KEYS, ConnectionQuery, ConnectionRow, SortKey
+from tidewire.hub.everywhere import ConnectionPage, Everywhere, Found, NodeFigures
 from tidewire.hub.node_info import NodeShown, Silent
 from tidewire.hub.nodes import Nodes
 
@@ -63,17 +63,6 @@ class ConnectionsAnswer(msgspec.Struct, frozen=True, kw_only=True):
     kept: list[ConnectionRow]
     at: float
     matching: int
-    cursor: str | None
-    nodes: list[NodeFigures]
-    complete: bool
-    silent: list[Silent]
-    cut_off: str
-
-
-class RoomsAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of rooms, by name."""
-
-    rooms: list[RoomRow]
     cursor: str | None
     nodes: list[NodeFigures]
     complete: bool
@@ -161,12 +150,6 @@ def connection_router(
         ip = caller(request)
         return json_answer(await _disconnect(everywhere, audit, principal, connection_id, reason, ip))
 
-    @router.get("/rooms", summary="Rooms of all nodes, or of one, by name")
-    async def rooms(
-        _: _Admin, prefix: _Text = "", node: _Text = "", limit: _Limit = 50, cursor: _Text = ""
-    ) -> Response:
-        return json_answer(_rooms(await everywhere.rooms(RoomQuery(prefix=prefix, limit=limit, after=cursor), node)))
-
     @router.get("/nodes", summary="The nodes, and how each reaches the broker")
     async def list_nodes(_: _Admin) -> Response:
         return json_answer(NodesAnswer(nodes=nodes.shown()))
@@ -236,7 +219,7 @@ def _connections(page: ConnectionPage, at: float) -> ConnectionsAnswer:
         kept=page.kept,
         at=at,
         matching=page.matching,
-        cursor=None if page.after is None else _cursor(page.after),
+        cursor=None if page.after is None else write_cursor(page.after),
         nodes=page.nodes,
         complete=not page.silent and not page.cut_off,
         silent=page.silent,
@@ -244,34 +227,32 @@ def _connections(page: ConnectionPage, at: float) -> ConnectionsAnswer:
     )
 
 
-def _rooms(page: RoomPage) -> RoomsAnswer:
-    return RoomsAnswer(
-        rooms=page.rows,
-        cursor=page.after,
-        nodes=page.nodes,
-        complete=not page.silent and not page.cut_off,
-        silent=page.silent,
-        cut_off=page.cut_off,
-    )
-
-
-def _cursor(after: tuple[float | str, str]) -> str:
+def write_cursor(after: tuple[float | str, str]) -> str:
+    """Return the row after which the next page begins, as a word."""
     return base64.urlsafe_b64encode(msgspec.json.encode(after)).decode()
+
+
+def read_cursor(cursor: str) -> tuple[float | str, str] | None:
+    """Read a cursor; None if there is none. Raises InvalidRequest if it is not a list's."""
+    if not cursor:
+        return None
+    try:
+        return msgspec.json.decode(base64.urlsafe_b64decode(cursor.encode()), type=tuple[float | str, str])
+    except (ValueError, binascii.Error, msgspec.DecodeError) as exc:
+        raise no_cursor() from exc
 
 
 def _after(cursor: str, sort: SortKey) -> tuple[float | str, str] | None:
     """Read a cursor. Raises InvalidRequest if it is none, or belongs to another order."""
-    if not cursor:
-        return None
-    try:
-        value, connection_id = msgspec.json.decode(
-            base64.urlsafe_b64decode(cursor.encode()), type=tuple[float | str, str]
-        )
-        if isinstance(value, str) == (sort in TEXT_KEYS):
-            return value, connection_id
-    except (ValueError, binascii.Error, msgspec.DecodeError):
-        pass
-    raise InvalidRequest(
+    after = read_cursor(cursor)
+    if after is not None and isinstance(after[0], str) != (sort in TEXT_KEYS):
+        raise no_cursor()
+    return after
+
+
+def no_cursor() -> InvalidRequest:
+    """Return the refusal of a cursor that is none of this list."""
+    return InvalidRequest(
         "The cursor is not one of this list.",
         required_action="Send the cursor of the answer before with the same sort, or none to begin anew.",
         will_not=_WILL_NOT_GUESS,

@@ -23,6 +23,7 @@ from tidewire.accounts.http import current_principal, require_permission, requir
 from tidewire.accounts.model import Principal, Role
 from tidewire.web.templating import Templates
 
+_Operator = Annotated[Principal, Depends(require_role(Role.ADMIN))]
 # Vite puts a content hash into every name below assets/, so such a file never changes.
 _FOREVER = "public, max-age=31536000, immutable"
 
@@ -80,16 +81,6 @@ def pages_router(
             return RedirectResponse("/streaming", status_code=303)
         return page(request, principal, "welcome.html", "welcome")
 
-    @router.get("/admin/websockets")
-    def feed(request: Request, principal: Annotated[Principal, Depends(require_role(Role.ADMIN))]) -> Response:
-        """The feed page."""
-        return page(request, principal, "admin_websockets.html", "feed", data_notice=settings.data_notice)
-
-    @router.get("/admin/connections")
-    def connections(request: Request, principal: Annotated[Principal, Depends(require_role(Role.ADMIN))]) -> Response:
-        """The page of connections."""
-        return page(request, principal, "admin_connections.html", "connections")
-
     @router.get("/streaming")
     def streaming(
         request: Request, principal: Annotated[Principal, Depends(require_permission("market:view"))]
@@ -104,8 +95,28 @@ def pages_router(
             server_time=f"{settings.now():.3f}",
         )
 
+    _add_operators(router, page, settings)
     _add_documents(router, page, asyncapi)
     return router
+
+
+def _add_operators(router: APIRouter, page: Callable[..., Response], settings: PageSettings) -> None:
+    """Add the pages of those who run the place."""
+
+    @router.get("/admin/websockets")
+    def feed(request: Request, principal: _Operator) -> Response:
+        """The feed page."""
+        return page(request, principal, "admin_websockets.html", "feed", data_notice=settings.data_notice)
+
+    @router.get("/admin/connections")
+    def connections(request: Request, principal: _Operator) -> Response:
+        """The page of connections."""
+        return page(request, principal, "admin_connections.html", "connections")
+
+    @router.get("/admin/rooms")
+    def rooms(request: Request, principal: _Operator) -> Response:
+        """The page of rooms."""
+        return page(request, principal, "admin_rooms.html", "rooms")
 
 
 def _add_documents(router: APIRouter, page: Callable[..., Response], asyncapi: Mapping[str, object] | None) -> None:
