@@ -129,7 +129,7 @@ class HubSide:
         self.reach = ReachWatch(bus, links.log if links is not None else None)
         self.nodes = self._meet_nodes(bus, settings.node_name)
         self.everywhere = Everywhere(self.nodes, self.hub)
-        self.operators = OperatorSide(self.nodes, self.hub, self.everywhere, clock, self._audit)
+        self.operators = OperatorSide(self.nodes, self.hub, self.everywhere, bus, accounts, clock, self._audit)
         self.hub.know_nodes(self.everywhere.connections_elsewhere, self.nodes.known)
         policy = Policy(
             origin_allowed=origin_allowed, cookie_name=SESSION_COOKIE, trusted_proxies=settings.trusted_proxies
@@ -269,6 +269,7 @@ class HubSide:
         ]
         self.reach.start()
         await self.nodes.start()
+        self.operators.traces.start()
         if self._changes is not None:
             self._changes.start()
         for job in self._jobs:
@@ -276,6 +277,8 @@ class HubSide:
 
     async def drain(self) -> None:
         """Send every client away kindly, in bounded time."""
+        # First: an answer that goes on for minutes would hold up the end.
+        await self.operators.traces.stop()
         log.info("draining", connections=self.hub.connection_count(), will_not="Tidewire will not take new clients.")
         await self.hub.drain(min(DRAIN_MAX_S, self.hub.connection_count() * DRAIN_PER_CLIENT_S))
         until = self._clock.monotonic() + FAREWELL_S
@@ -287,6 +290,7 @@ class HubSide:
         """End what is left, and write down who was there. Idempotent."""
         for job in self._jobs:
             await job.stop()
+        await self.operators.traces.stop()
         for end in self._listening:
             end()
         self._listening = []

@@ -354,9 +354,9 @@ class Hub:
 
     # ---- for pages
 
-    def connections(self) -> list[ConnectionInfo]:
-        """Return every living connection."""
-        return [self._board.describe(session) for session in self._board.registry]
+    def session(self, connection_id: str) -> Session | None:
+        """Return one living connection itself, for who listens to it."""
+        return self._board.registry.get(connection_id)
 
     def list_connections(self, query: census.ConnectionQuery) -> census.ConnectionsHere:
         """Return this node's part of a page of connections."""

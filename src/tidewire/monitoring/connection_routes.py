@@ -138,7 +138,7 @@ def connection_router(
     @router.get("/connections/{connection_id}", summary="One connection, on whichever node it is")
     async def connection(_: _Admin, connection_id: str) -> Response:
         found = await everywhere.connection(connection_id)
-        return json_answer(found.connection if found.connection is not None else _nowhere(connection_id, found))
+        return json_answer(found.connection if found.connection is not None else nowhere(connection_id, found))
 
     @router.post(
         "/connections/{connection_id}/disconnect",
@@ -179,7 +179,7 @@ async def _disconnect(
         # The request itself is in the log already, and the connection has been closed.
         log.error("audit_outcome_unwritten", action=action, target=connection_id, **exc.describe())
     if row is None:
-        raise _nowhere(connection_id, found)
+        raise nowhere(connection_id, found)
     return DisconnectAnswer(
         connection_id=connection_id,
         node=row.node,
@@ -195,7 +195,7 @@ def caller(request: Request) -> str:
     return request.client.host if request.client is not None else ""
 
 
-def _nowhere(connection_id: str, found: Found) -> TidewireError:
+def nowhere(connection_id: str, found: Found) -> TidewireError:
     """Return why there is nothing to show or close."""
     if found.certain:
         return NotFound(
