@@ -8,8 +8,8 @@ nodes, HTTP or who asks.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable
-from typing import Literal
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -83,8 +83,24 @@ class ConnectionsHere(msgspec.Struct, frozen=True):
     kept: list[ConnectionRow] = []
 
 
+class Living(Protocol):
+    """The living connections of a node; see ``registry.Registry``."""
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        ...
+
+    def __iter__(self) -> Iterator[Session]:
+        """Go over all of them."""
+        ...
+
+    def get(self, connection_id: str) -> Session | None:
+        """Return one."""
+        ...
+
+
 def list_connections(
-    sessions: Iterable[Session],
+    living: Living,
     query: ConnectionQuery,
     describe: Callable[[Session], ConnectionInfo],
     *,
@@ -92,22 +108,19 @@ def list_connections(
     wall: float,
 ) -> ConnectionsHere:
     """Return one node's part of a page. ``now``: monotonic seconds; ``wall``: Unix seconds."""
-    total, chosen, keep, kept = 0, list[Session](), frozenset(query.keep[:PAGE_MAX]), dict[str, Session]()
-    wanted = _wanted(query)
-    for session in sessions:
-        total += 1
-        if all(holds(session) for holds in wanted):
-            chosen.append(session)
-        if session.connection_id in keep:
-            kept[session.connection_id] = session
-    value_of = _VALUES[query.sort]
-    keyed = {session.connection_id: (value_of(session, now, wall), session) for session in chosen}
-    order = [(value, connection_id) for connection_id, (value, _) in keyed.items()]
-    page = cut(order, query.after, query.limit, descending=query.descending)
-    rows = [_row(describe(keyed[connection_id][1])) for _, connection_id in page]
-    for row in rows:
-        kept.pop(row.connection_id, None)
-    return ConnectionsHere(total, len(chosen), rows, [_row(describe(session)) for session in kept.values()])
+    wanted, value_of = _wanted(query), _VALUES[query.sort]
+    chosen = [session for session in living if all(holds(session) for holds in wanted)] if wanted else living
+    # Not a list: ten thousand pairs that outlive the loop would set off the collector.
+    order = ((value_of(session, now, wall), session.connection_id) for session in chosen)
+    page = [connection_id for _, connection_id in cut(order, query.after, query.limit, descending=query.descending)]
+
+    def rows_of(ids: Iterable[str]) -> list[ConnectionRow]:
+        return [_row(describe(session)) for session in map(living.get, ids) if session is not None]
+
+    kept = dict.fromkeys(query.keep[:PAGE_MAX])
+    for connection_id in page:
+        kept.pop(connection_id, None)
+    return ConnectionsHere(len(living), len(chosen), rows_of(page), rows_of(kept))
 
 
 def cut(
