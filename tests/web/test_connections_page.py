@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from playwright.async_api import Locator, Page, expect
 
@@ -15,6 +17,7 @@ from tests.app.test_two_processes import both
 from tests.support.page_visit import Visitor, axe, browsing, visiting
 from tests.support.site_crowd import SiteCrowd, add_users, site_crowd
 from tests.support.valkey import ValkeyProcess, valkey
+from tests.support.waiting import until
 from tidewire.core.protocol import data_body
 
 __all__ = ["valkey"]
@@ -307,6 +310,27 @@ async def test_a_node_that_did_not_answer_is_named_and_its_rows_not_called_ended
         two.side.nodes.handlers["connections"] = handler
         await expect(row(page, id_of(theirs)).get_by_test_id("standing")).to_have_text("")
         await expect(silent).to_have_count(0)
+
+
+async def test_a_trace_of_a_row_is_downloaded_as_lines_of_json(operator: Operator) -> None:
+    """The link in the row: a file with what the connection sent and got, ended with the connection."""
+    await operator.may_close()
+    (guest,) = await operator.crowd.arrive("bob", 1)
+    page = await operator.look(rows=1)
+    async with page.expect_download() as downloading:
+        await row(page, id_of(guest)).get_by_test_id("trace").click()
+    download = await downloading.value
+    assert download.suggested_filename == f"trace-{id_of(guest)}.ndjson"
+    session = operator.server.side.hub.session(id_of(guest))
+    await until(lambda: session is not None and session.tap is not None)
+    guest.say("ping", id="seen")
+    await until(lambda: bool(guest.heard("pong")))
+    await operator.server.side.everywhere.disconnect(id_of(guest))
+    file = anyio.Path(await download.path())
+    lines = [json.loads(line) for line in (await file.read_text()).splitlines()]
+    assert (lines[0]["type"], lines[0]["username"]) == ("trace_started", "bob")
+    assert any(line["type"] == "frame" and '"seen"' in line["text"] for line in lines)
+    assert (lines[-1]["type"], lines[-1]["reason"]) == ("trace_ended", "connection_ended")
 
 
 LOOKS: list[dict[str, Any]] = [

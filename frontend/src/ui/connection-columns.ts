@@ -88,23 +88,42 @@ export const CONNECTION_COLUMNS: readonly Column<ConnectionRow>[] = [
   }),
 ];
 
-/** The button that closes a row's connection. */
-export function disconnectColumn(press: (id: string, name: string) => void): Column<ConnectionRow> {
+/** How long a trace that is taken from the list goes on; leaving off the download ends it. */
+const TRACE_S = 60;
+
+/** What is done to a row's connection: a trace to a file, and closing it. */
+export function actionsColumn(press: (id: string, name: string) => void): Column<ConnectionRow> {
   return {
     key: "actions",
     classes: "list-actions",
     make(cell, id, row) {
-      const said = t("connections.disconnect", { name: nameOf(row) });
+      const name = nameOf(row);
+      const traced = t("connections.trace", { name, seconds: String(TRACE_S) });
+      const trace = element(
+        "a",
+        {
+          href: `/api/v1/admin/connections/${encodeURIComponent(id)}/trace?seconds=${TRACE_S}`,
+          download: `trace-${id}.ndjson`,
+          class: "btn-icon",
+          "aria-label": traced,
+          title: traced,
+          "data-testid": "trace",
+        },
+        icon("download"),
+      );
+      const said = t("connections.disconnect", { name });
       const button = element(
         "button",
         { type: "button", class: "btn-icon", "aria-label": said, title: said, "data-testid": "disconnect" },
         icon("x-lg"),
       );
-      button.addEventListener("click", () => press(id, nameOf(row)));
-      cell.append(button);
+      button.addEventListener("click", () => press(id, name));
+      cell.append(trace, button);
     },
     draw(cell) {
-      find<HTMLButtonElement>(cell, "button").disabled = cell.parentElement?.dataset["standing"] === "gone";
+      const gone = cell.parentElement?.dataset["standing"] === "gone";
+      find<HTMLButtonElement>(cell, "button").disabled = gone;
+      setHidden(find(cell, "a"), gone);
     },
   };
 }

@@ -12,7 +12,7 @@ import {
   listConnections,
 } from "../socket/connections-api";
 import type { ListShape } from "../state/list-query";
-import { CLOSED_COLUMNS, CONNECTION_COLUMNS, disconnectColumn, nameOf } from "./connection-columns";
+import { CLOSED_COLUMNS, CONNECTION_COLUMNS, actionsColumn, nameOf } from "./connection-columns";
 import { DisconnectDialog, type Doomed } from "./disconnect-dialog";
 import { part, setAttribute, setHidden, setText } from "./dom";
 import { ListPage } from "./list-page";
@@ -50,7 +50,7 @@ export class ConnectionsPage {
   private closedCount: number | null = null;
   private readonly page = new ListPage<ConnectionRow>({
     shape: SHAPE,
-    columns: [...CONNECTION_COLUMNS, disconnectColumn((id, name) => this.dialog.open([{ id, name }]))],
+    columns: [...CONNECTION_COLUMNS, actionsColumn((id, name) => this.dialog.open([{ id, name }]))],
     idOf: (row) => row.connection_id,
     nameOf,
     list: async (parameters, keep) => {

@@ -4,8 +4,8 @@
  * or chosen. It must not know the server or what a row is.
  */
 import { type Answer, isNothing, type Moves, noPlaces, pending, type Places, refresh, take } from "../state/places";
-import { find, part, setAttribute, setHidden, setText } from "./dom";
-import { CHOICE, type Column, type Head, ListRow } from "./list-row";
+import { part, setAttribute, setHidden, setText } from "./dom";
+import { type Column, type Head, ListRow } from "./list-row";
 import { clock, count, t } from "./text";
 
 /** A list that is sorted anew more often than it can be read is no list. */
@@ -200,9 +200,15 @@ export class LiveList<R> {
     if (goal === undefined) return;
     event.preventDefault();
     const cell = target.closest("td, th");
-    const place = cell === null ? 0 : [...row.children].indexOf(cell);
-    find(goal.children[place] ?? goal, "a, button, input").focus();
+    if (cell === null) return;
+    const place = controls(cell).indexOf(target);
+    const there = goal.children[[...row.children].indexOf(cell)];
+    if (there !== undefined) (controls(there)[place] ?? controls(there)[0])?.focus();
   }
+}
+
+function controls(cell: Element): HTMLElement[] {
+  return [...cell.querySelectorAll<HTMLElement>("a, button, input")];
 }
 
 /** "3 moved, 1 new, 2 gone". */
@@ -215,5 +221,3 @@ export function movesIn(moves: Moves): string {
   ];
   return said.filter((one) => one !== "").join(", ");
 }
-
-export { CHOICE };
