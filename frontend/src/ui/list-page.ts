@@ -136,7 +136,8 @@ export class ListPage<R> {
   private async round(): Promise<Problem | null> {
     const { question } = this;
     const { query, paging } = this.tools;
-    const keep = inSight(this.list.ids("here"));
+    // Those that have ended, too: of a row that was not asked for nothing is known.
+    const keep = inSight(this.list.ids());
     const reply = await this.spec.list(toParameters(query, paging, PAGE_ROWS), keep);
     // Asked something else meanwhile: the poller asks again at once.
     if (question !== this.question) return null;
