@@ -51,6 +51,8 @@ export default defineConfig({
         error: here("./src/pages/error.ts"),
         welcome: here("./src/pages/welcome.ts"),
         "admin-websockets": here("./src/pages/admin-websockets.ts"),
+        "admin-connections": here("./src/pages/admin-connections.ts"),
+        "admin-rooms": here("./src/pages/admin-rooms.ts"),
         "api-docs": here("./src/pages/api-docs.ts"),
         streaming: here("./src/pages/streaming.ts"),
         quotes: here("./src/pages/quotes.ts"),

@@ -13,6 +13,7 @@ from tests.support.node_client import NodeClient, data_of, node_client
 from tests.support.proxied_hub import hub_and_proxy, make_client
 from tidewire.client import Client, ClientError, Message, OutcomeUnknown, Reset, Room, RoomEvent, Since
 from tidewire.core.protocol import BATCH, PLAIN, data_body
+from tidewire.hub.census import ConnectionQuery
 from tidewire.hub.room import RoomRules
 
 LOBBY = "app:lobby"
@@ -28,7 +29,7 @@ async def test_a_gap_is_healed() -> None:
         proxy.set("blackhole")
         count = 0
         # Until the kernel takes no more for the reader that stopped, and the hub gives up.
-        while count < 4_000 and not server.hub.connections()[0].given_up:
+        while count < 4_000 and not server.hub.list_connections(ConnectionQuery()).rows[0].given_up:
             server.hub.publish(LOBBY, body)
             count += 1
             await asyncio.sleep(0)

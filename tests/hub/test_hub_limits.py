@@ -9,6 +9,7 @@ from tests.hub.conftest import Client, Stage, data, turns
 from tidewire.accounts.model import Role
 from tidewire.core import protocol
 from tidewire.core.errors import StoreError
+from tidewire.hub.census import ConnectionQuery
 from tidewire.hub.door import ADMITTED_AT_ONCE
 
 UUID = "0b1f6d9a-9d3e-4a57-8f3e-0a1b2c3d4e5f"
@@ -246,7 +247,7 @@ async def test_a_lost_connection_leaves_no_trace_but_its_record(stage: Stage) ->
     """Registry, rooms and tasks are as before; the record knows how it ended."""
     client = await stage.client("user-1")
     client.send("subscribe", room_id="app:x")
-    assert stage.hub.connections()[0].rooms == ["user:1", "app:x"]
+    assert stage.hub.list_connections(ConnectionQuery()).rows[0].rooms == ["user:1", "app:x"]
     client.lose(1001)
     numbers = stage.hub.statistics()
     assert (numbers.connections, numbers.users, numbers.tasks, numbers.closed_by_code) == (0, 0, 0, {"1001": 1})

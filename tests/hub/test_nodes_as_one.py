@@ -15,8 +15,8 @@ from tidewire.bus.base import Bus
 from tidewire.bus.memory import MemoryBus
 from tidewire.core import protocol
 from tidewire.core.errors import BusError
-from tidewire.hub.census import ConnectionQuery, ConnectionRow, RoomQuery, SortKey, sort_value
-from tidewire.hub.everywhere import Everywhere, RoomRow, Sent
+from tidewire.hub.census import ConnectionQuery, ConnectionRow, SortKey, sort_value
+from tidewire.hub.everywhere import Everywhere, Sent
 from tidewire.hub.nodes import BEAT_EVERY_S, CHANNEL, GONE_AFTER_S, SILENT_AFTER_S, Nodes
 
 
@@ -130,28 +130,6 @@ async def test_lists_are_filtered_by_the_nodes() -> None:
         three.stages[2].hub.send_to_user(3, protocol.encode(protocol.Heartbeat(timestamp=1.0)))
         rows = await every_page(where, ConnectionQuery(slow=True))
         assert [row.connection_id for row in rows] == [stuck.session.connection_id]
-
-
-async def test_rooms_are_listed_with_their_nodes() -> None:
-    """By name, a page at a time: members of each node and all together, and whether the nodes agree on the epoch."""
-    async with started() as three:
-        for number in range(5):
-            client = await three.client(number % 3, f"user-{number + 1}")
-            client.send("subscribe", room_id="app:all")
-            client.send("subscribe", room_id=f"app:of-{number}")
-        for limit in (1, 3, 50):
-            query, rows = RoomQuery(prefix="app:", limit=limit), list[RoomRow]()
-            while True:
-                page = await three.everywhere[2].rooms(query)
-                rows += page.rows
-                if page.after is None:
-                    break
-                query = msgspec.structs.replace(query, after=page.after)
-            assert [row.room_id for row in rows] == ["app:all", *(f"app:of-{number}" for number in range(5))]
-        assert (rows[0].members, rows[0].agreed) == (5, False)
-        assert {each.node: each.members for each in rows[0].nodes} == {"n1": 2, "n2": 2, "n3": 1}
-        assert [each.node for each in rows[2].nodes] == ["n2"]
-        assert [row.members for row in (await three.everywhere[0].rooms(RoomQuery(prefix="app:"), "n3")).rows] == [1, 1]
 
 
 @pytest.mark.parametrize("asked", [0, 2])

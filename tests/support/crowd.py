@@ -198,11 +198,15 @@ class Crowd:
         while not until():
             if time.monotonic() > deadline:
                 raise AssertionError(f"waited {within_s:g} s for {what}: {self._describe()}")
-            for fd, _ in self._poll.poll(0.05):
-                guest = self._guests[fd]
-                guest.read()
-                if guest.ended:
-                    self.drop(guest)
+            self.breathe(0.05)
+
+    def breathe(self, within_s: float) -> None:
+        """Read what comes within that time."""
+        for fd, _ in self._poll.poll(within_s):
+            guest = self._guests[fd]
+            guest.read()
+            if guest.ended:
+                self.drop(guest)
 
     def stop_reading(self, guests: Iterable[Guest]) -> None:
         """Leave them connected and deaf."""

@@ -30,6 +30,7 @@ from tests.support.ws_client import (
 )
 from tidewire.accounts.model import Role
 from tidewire.accounts.permissions import DEFAULTS
+from tidewire.hub.census import ConnectionQuery
 from tidewire.hub.registry import ConnectionInfo
 from tidewire.hub.switchboard import HubOptions
 from tidewire.web.conduct import MAX_MESSAGE_BYTES
@@ -342,9 +343,8 @@ async def test_a_connection_never_becomes_somebody_else(server: Running) -> None
         assert (await _ask(client, "publish", 40, room_id="app:x", data=1))["ok"]
         assert (await client.expect("room_message"))["sender"]["user_id"] == 1
         assert (await _ask(client, "subscribe", 41, room_id="admin:system_monitoring:3"))["ok"] is False
-    (info,) = (
-        [] or [connection for connection in server.hub.connections() if connection.user_id not in (1, None)] or [None]
-    )
+    everybody = server.hub.list_connections(ConnectionQuery()).rows
+    (info,) = [row for row in everybody if row.user_id not in (1, None)] or [None]
     assert info is None
 
 

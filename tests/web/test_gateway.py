@@ -23,6 +23,7 @@ from tests.support.ws_client import (
     upgraded,
 )
 from tidewire.core import protocol
+from tidewire.hub.census import ConnectionQuery
 from tidewire.hub.registry import ConnectionInfo
 from tidewire.web import conduct
 
@@ -236,5 +237,5 @@ async def test_silence_and_the_dead_are_closed() -> None:
             await alive.send('{"type":"ping","id":1}')
             while '"reply"' not in str(await alive.recv()):
                 pass
-            info = next(c for c in server.hub.connections() if c.state == "open")
+            info = next(c for c in server.hub.list_connections(ConnectionQuery()).rows if c.state == "open")
             assert info.round_trip_ms is not None

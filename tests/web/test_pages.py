@@ -19,6 +19,7 @@ from tidewire.web.pages import PageSettings, pages_router, static_mount
 from tidewire.web.templating import Templates
 
 QUOTE = "/quotes/6f1c1f5e-3a54-4c8e-9a0b-0f5d2c7b9e11"
+OPERATORS = ["/admin/websockets", "/admin/connections", "/admin/rooms"]
 
 
 class Door:
@@ -59,17 +60,20 @@ async def client(door: Door) -> AsyncIterator[httpx2.AsyncClient]:
         yield found
 
 
-@pytest.mark.parametrize("path", ["/", "/admin/websockets", "/streaming", "/quotes", QUOTE, "/docs", "/openapi.json"])
+@pytest.mark.parametrize(
+    "path", ["/", "/admin/websockets", "/admin/connections", "/streaming", "/quotes", QUOTE, "/docs", "/openapi.json"]
+)
 async def test_nobody_sees_a_page(client: httpx2.AsyncClient, path: str) -> None:
     """Without a session every page is refused."""
     assert (await client.get(path)).status_code == 401
 
 
-async def test_the_feed_is_for_admins(door: Door, client: httpx2.AsyncClient) -> None:
+@pytest.mark.parametrize("path", OPERATORS)
+async def test_the_operators_pages_are_for_admins(door: Door, client: httpx2.AsyncClient, path: str) -> None:
     """A user and a moderator are refused, an admin and a super user are let in."""
     for role, expected in [(Role.USER, 403), (Role.MODERATOR, 403), (Role.ADMIN, 200), (Role.SUPER, 200)]:
         door.who = principal(role)
-        assert (await client.get("/admin/websockets")).status_code == expected
+        assert (await client.get(path)).status_code == expected
 
 
 async def test_streaming_is_for_those_who_may_see_the_market(door: Door, client: httpx2.AsyncClient) -> None:

@@ -11,52 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Locator, Page, async_playwright, expect
+from playwright.async_api import Locator, Page, expect
 
-from tests.support.chromium import ARGUMENTS, chromium_path
-from tests.support.platform import Served, served, settings_for
+from tests.support.page_visit import Visitor, axe, visiting
+from tests.support.platform import Served, settings_for
 from tidewire.app.platform import Platform
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
 
-AXE = (Path(__file__).parents[2] / "frontend/node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")
-# What Chromium says by itself about a server that is gone, or a page that is refused.
-LOUD = re.compile(r"WebSocket connection to .* failed|Failed to load resource|ERR_CONNECTION_REFUSED")
 
-
-class Visitor:
-    """Opens pages of one browser on one server; any script error or breach of the policy is a problem.
-
-    Attributes:
-        problems: What went wrong in any of its pages.
-    """
-
-    def __init__(self, browser: Browser, server: Served) -> None:
-        self._browser = browser
-        self.server = server
-        self.problems: list[str] = []
-
-    async def open(self, path: str = "/streaming", username: str = "bob", **context: Any) -> Page:
-        """Return a page as somebody who is logged in sees it."""
-        chosen = {"viewport": {"width": 1440, "height": 900}, "locale": "en", "timezone_id": "UTC", **context}
-        opened = await self._browser.new_context(**chosen)
-        await opened.add_cookies(
-            [{"name": "tidewire_session", "value": self.server.cookies[username], "url": self.server.origin}]
-        )
-        page = await opened.new_page()
-        page.on("pageerror", lambda error: self.problems.append(str(error)))
-        page.on(
-            "console",
-            lambda line: (
-                self.problems.append(line.text) if line.type == "error" and not LOUD.search(line.text) else None
-            ),
-        )
-        await page.goto(f"{self.server.origin}{path}")
-        return page
+class Watcher(Visitor):
+    """Opens watch lists."""
 
     async def live(self, symbols: str, **more: Any) -> Page:
         """Return the page with a list of symbols, live and in every room."""
-        page = await self.open(f"/streaming?symbols={symbols}", **more)
+        page = await self.open(f"/streaming?symbols={symbols}", **{"username": "bob", **more})
         await expect(page.get_by_test_id("live-state")).to_have_attribute("data-state", "live")
         for symbol in symbols.split(","):
             await expect(row(page, symbol)).to_have_attribute("data-standing", "in")
@@ -74,36 +43,14 @@ async def add(page: Page, text: str) -> None:
     await page.get_by_test_id("add-symbols").press("Enter")
 
 
-async def axe(page: Page) -> list[str]:
-    """Return the accessibility violations of the page as it is now."""
-    # Debugger access, not a script element: the page's policy rightly refuses the latter.
-    session = await page.context.new_cdp_session(page)
-    await session.send("Runtime.evaluate", {"expression": AXE})
-    found = await page.evaluate("async () => (await axe.run()).violations.map(v => v.id + ' ' + v.nodes[0].html)")
-    return list(found)
-
-
-@asynccontextmanager
-async def visiting(folder: Path, **settings: Any) -> AsyncIterator[Visitor]:
-    """Run a server and a browser."""
-    async with served(folder, **settings) as server, async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium_path(), args=list(ARGUMENTS))
-        try:
-            visitor = Visitor(browser, server)
-            yield visitor
-        finally:
-            await browser.close()
-    assert visitor.problems == []
-
-
 @pytest.fixture
-async def visitor(tmp_path: Path) -> AsyncIterator[Visitor]:
+async def visitor(tmp_path: Path) -> AsyncIterator[Watcher]:
     """A browser on a server of its own, without a feed: ticks come from the test."""
-    async with visiting(tmp_path) as found:
+    async with visiting(tmp_path, Watcher) as found:
         yield found
 
 
-async def test_a_tick_goes_from_the_bus_into_its_row(visitor: Visitor) -> None:
+async def test_a_tick_goes_from_the_bus_into_its_row(visitor: Watcher) -> None:
     """Price, direction as arrow and word, change, volume, age, owner and source; told from the tick before."""
     page = await visitor.live("AAPL,IBM")
     now = time.time()
@@ -128,10 +75,10 @@ async def test_a_tick_goes_from_the_bus_into_its_row(visitor: Visitor) -> None:
     assert await axe(page) == []
 
 
-async def test_symbols_are_added_and_removed_and_the_address_keeps_them(visitor: Visitor) -> None:
+async def test_symbols_are_added_and_removed_and_the_address_keeps_them(visitor: Watcher) -> None:
     """Several at once in either case; what is no symbol is said; the list outlives a reload and a bare address."""
     visitor.server.tick("MSFT", 90.0)
-    page = await visitor.open()
+    page = await visitor.open("/streaming", "bob")
     await expect(page.get_by_test_id("empty")).to_be_visible()
     assert await axe(page) == []
     await page.get_by_test_id("example").first.click()
@@ -158,7 +105,7 @@ async def test_symbols_are_added_and_removed_and_the_address_keeps_them(visitor:
     await expect(row(page, "AAPL").get_by_test_id("price")).to_have_text("1.00")
 
 
-async def test_the_keyboard_does_everything(visitor: Visitor) -> None:
+async def test_the_keyboard_does_everything(visitor: Watcher) -> None:
     """Slash, Enter, arrows, Delete and Space work without a mouse, and the focus is never lost."""
     page = await visitor.live("A,B,C")
     await page.keyboard.press("/")
@@ -178,18 +125,18 @@ async def test_the_keyboard_does_everything(visitor: Visitor) -> None:
     await expect(page.locator("#help")).to_contain_text("Pause or resume everything")
 
 
-async def test_a_suggestion_is_a_symbol_that_the_server_knows(visitor: Visitor) -> None:
+async def test_a_suggestion_is_a_symbol_that_the_server_knows(visitor: Watcher) -> None:
     """While somebody types, the field offers symbols that begin so."""
     for symbol in ("AAPL", "AMD", "MSFT"):
         visitor.server.tick(symbol, 5.0)
-    page = await visitor.open()
+    page = await visitor.open("/streaming", "bob")
     await page.get_by_test_id("add-symbols").press_sequentially("a")
     await expect(page.locator("#known-symbols option")).to_have_count(2)
     options = await page.locator("#known-symbols option").evaluate_all("(all) => all.map((one) => one.value)")
     assert options == ["AMD", "AAPL"]
 
 
-async def test_pause_holds_everything_and_says_since_when_and_how_much(visitor: Visitor) -> None:
+async def test_pause_holds_everything_and_says_since_when_and_how_much(visitor: Watcher) -> None:
     """No figure moves, what came is counted, resuming shows the newest."""
     page = await visitor.live("AAPL")
     visitor.server.tick("AAPL", 10.0, timestamp=time.time())
@@ -209,7 +156,7 @@ async def test_pause_holds_everything_and_says_since_when_and_how_much(visitor: 
     await expect(state).to_have_text("Symbols: 1, stale: 0")
 
 
-async def test_an_old_tick_is_marked_stale_until_a_new_one_comes(visitor: Visitor) -> None:
+async def test_an_old_tick_is_marked_stale_until_a_new_one_comes(visitor: Watcher) -> None:
     """Word and icon beside the age, a quieter ink, and the sum says how many; a new tick ends it."""
     page = await visitor.live("AAPL")
     visitor.server.tick("AAPL", 10.0, timestamp=time.time() - 75)
@@ -226,7 +173,7 @@ async def test_an_old_tick_is_marked_stale_until_a_new_one_comes(visitor: Visito
 
 async def test_a_server_that_starts_anew_is_told_with_what_was_lost(tmp_path: Path) -> None:
     """Reconnecting in words while it is away; afterwards live again, and what was missed is said, not hidden."""
-    async with visiting(tmp_path) as visitor:
+    async with visiting(tmp_path, Watcher) as visitor:
         page = await visitor.live("AAPL")
         visitor.server.tick("AAPL", 10.0, timestamp=time.time())
         await expect(row(page, "AAPL").get_by_test_id("price")).to_have_text("10.00")
@@ -254,7 +201,7 @@ async def test_a_server_that_starts_anew_is_told_with_what_was_lost(tmp_path: Pa
 
 
 @asynccontextmanager
-async def restarted(visitor: Visitor, folder: Path, port: int) -> AsyncIterator[Served]:
+async def restarted(visitor: Watcher, folder: Path, port: int) -> AsyncIterator[Served]:
     """Run the server of before anew on its old port, with the sessions of before."""
     platform = Platform(settings_for(folder, port=port), with_feed=False)
     await platform.start()
@@ -264,7 +211,7 @@ async def restarted(visitor: Visitor, folder: Path, port: int) -> AsyncIterator[
         await platform.stop()
 
 
-async def test_a_revoked_permission_is_said_in_words(visitor: Visitor) -> None:
+async def test_a_revoked_permission_is_said_in_words(visitor: Watcher) -> None:
     """The rows stop and say why; figures stay as they were; asking again after it was given back helps."""
     page = await visitor.live("AAPL,IBM")
     visitor.server.tick("AAPL", 10.0, timestamp=time.time())
@@ -277,7 +224,7 @@ async def test_a_revoked_permission_is_said_in_words(visitor: Visitor) -> None:
     assert await axe(page) == []
 
 
-async def test_a_session_that_is_logged_out_elsewhere_is_said_in_words(visitor: Visitor) -> None:
+async def test_a_session_that_is_logged_out_elsewhere_is_said_in_words(visitor: Watcher) -> None:
     """No endless reconnecting: the page says that the session is over and leads to the login and back."""
     page = await visitor.live("AAPL")
     await visitor.server.accounts.log_out(visitor.server.cookies["bob"])
@@ -290,9 +237,9 @@ async def test_a_session_that_is_logged_out_elsewhere_is_said_in_words(visitor: 
     assert await axe(page) == []
 
 
-async def test_everybody_who_may_see_the_market_is_led_here(visitor: Visitor) -> None:
+async def test_everybody_who_may_see_the_market_is_led_here(visitor: Watcher) -> None:
     """A user lands here from the start page; an administrator finds it in the navigation; others are refused."""
-    page = await visitor.open("/")
+    page = await visitor.open("/", "bob")
     await expect(page).to_have_url(re.compile("/streaming$"))
     await expect(page.get_by_test_id("nav-streaming")).to_have_attribute("aria-current", "page")
     await expect(page.get_by_test_id("nav-feed")).to_have_count(0)
@@ -315,7 +262,7 @@ async def test_everybody_who_may_see_the_market_is_led_here(visitor: Visitor) ->
     ],
     ids=["dark", "narrow", "zoomed", "german"],
 )
-async def test_dark_narrow_zoomed_and_german_pages_are_whole(visitor: Visitor, look: dict[str, Any]) -> None:
+async def test_dark_narrow_zoomed_and_german_pages_are_whole(visitor: Watcher, look: dict[str, Any]) -> None:
     """No violation, nothing to scroll sideways, no row that moves when its figures change."""
     visitor.server.tick("MSFT", 5.0, timestamp=time.time() - 100)
     page = await visitor.live("AAPL,MSFT,NOPE", **look)
@@ -331,7 +278,7 @@ async def test_dark_narrow_zoomed_and_german_pages_are_whole(visitor: Visitor, l
     assert await axe(page) == []
 
 
-async def test_no_width_cuts_a_figure_or_the_button_that_removes_a_row(visitor: Visitor) -> None:
+async def test_no_width_cuts_a_figure_or_the_button_that_removes_a_row(visitor: Watcher) -> None:
     """From a wide screen to 400 % zoom: every cell shows all of its text, and the button is inside of the list."""
     page = await visitor.live("AAPL,NOPE")
     now = time.time()
@@ -353,7 +300,7 @@ async def test_no_width_cuts_a_figure_or_the_button_that_removes_a_row(visitor: 
         assert (width, inside) == (width, True)
 
 
-async def test_nothing_flashes_for_those_who_asked_for_less_motion(visitor: Visitor) -> None:
+async def test_nothing_flashes_for_those_who_asked_for_less_motion(visitor: Watcher) -> None:
     """With prefers-reduced-motion the price changes without an animation."""
     page = await visitor.live("AAPL", reduced_motion="reduce")
     for price in (10.0, 11.0):

@@ -16,7 +16,7 @@ from tidewire.core.errors import SettingsError
 from tidewire.web.language import Catalogue, Catalogues, accepted
 from tidewire.web.templating import Templates
 
-ENTRIES = ["login", "error", "welcome", "admin-websockets", "api-docs", "streaming"]
+ENTRIES = ["login", "error", "welcome", "admin-websockets", "admin-connections", "admin-rooms", "api-docs", "streaming"]
 
 
 def request(**headers: str) -> Request:

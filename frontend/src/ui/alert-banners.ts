@@ -1,7 +1,8 @@
 /** Gives the page's alerts their words and buttons. It must not know the socket; it is handed what to run. */
 import type { Alert } from "../state/alerts";
 import type { Banner } from "./banners";
-import { ago, clock, count, span, t, word } from "./text";
+import { reconnectingBanner } from "./link-banners";
+import { ago, clock, count, t, word } from "./text";
 
 export interface BannerRuns {
   retry: () => void;
@@ -29,16 +30,7 @@ export function toBanner(alert: Alert, runs: BannerRuns): Banner {
       };
     }
     case "reconnecting":
-      return {
-        key: "reconnecting",
-        tone: "warn",
-        title: t("banner.reconnecting", { time: clock(alert.since) }),
-        text:
-          alert.retryAt === null || alert.retryAt <= runs.here
-            ? t("banner.reconnecting.now")
-            : t("banner.reconnecting.next", { span: span(Math.ceil(alert.retryAt - runs.here)) }),
-        actions: [{ label: t("banner.retry"), testid: "retry-now", run: runs.retry }],
-      };
+      return reconnectingBanner(alert.since, alert.retryAt, runs.here, runs.retry);
     case "broker": {
       const { part, reach } = alert.trouble;
       return {

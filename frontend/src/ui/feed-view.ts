@@ -12,6 +12,7 @@ import { Banners } from "./banners";
 import type { ChartView } from "./chart";
 import { type ColumnActions, ColumnView, emptyText } from "./column";
 import { find, part, setAttribute, setHidden, setIcon, setText } from "./dom";
+import { loginUrl } from "./link-banners";
 import { LinkPill } from "./link-pill";
 import { NodesView } from "./nodes";
 import { StreamView } from "./stream";
@@ -179,10 +180,9 @@ export class FeedView {
   }
 
   private drawBanners(input: AlertInput): void {
-    const here = `${location.pathname}${location.search}`;
     const runs: BannerRuns = {
       ...this.actions,
-      loginUrl: `/login?next=${encodeURIComponent(here)}`,
+      loginUrl: loginUrl(),
       canControlFeed: this.model.state.canControlFeed,
       now: this.now(),
       here: Date.now() / 1000,

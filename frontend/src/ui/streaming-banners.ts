@@ -2,7 +2,8 @@
 import type { StreamLink } from "../state/stream-link";
 import type { WatchList } from "../state/watch-list";
 import type { Banner } from "./banners";
-import { clock, count, span, t, word } from "./text";
+import { reconnectingBanner } from "./link-banners";
+import { clock, count, t, word } from "./text";
 
 export interface BannerRuns {
   retry: () => void;
@@ -24,14 +25,8 @@ export function bannersOf(link: StreamLink, list: WatchList, runs: BannerRuns): 
 function linkBanner(link: StreamLink, runs: BannerRuns): Banner | null {
   if (link.kind === "ended") return endedBanner(link.reason, runs);
   if (link.kind === "live" || link.downSince === null) return null;
-  const leftS = link.kind === "waiting" ? Math.ceil((link.retryAt - runs.nowMs) / 1000) : 0;
-  return {
-    key: "reconnecting",
-    tone: "warn",
-    title: t("banner.reconnecting", { time: clock(link.downSince / 1000) }),
-    text: leftS > 0 ? t("banner.reconnecting.next", { span: span(leftS) }) : t("banner.reconnecting.now"),
-    actions: [{ label: t("banner.retry"), testid: "retry-now", run: runs.retry }],
-  };
+  const retryAt = link.kind === "waiting" ? link.retryAt / 1000 : null;
+  return reconnectingBanner(link.downSince / 1000, retryAt, runs.nowMs / 1000, runs.retry);
 }
 
 function endedBanner(reason: string, runs: BannerRuns): Banner {

@@ -6,6 +6,7 @@ import { downSince, type StreamLink } from "../state/stream-link";
 import { isStale, shown, type WatchList } from "../state/watch-list";
 import { Banners } from "./banners";
 import { part, setAttribute, setHidden, setIcon, setText } from "./dom";
+import { loginUrl } from "./link-banners";
 import { LinkPill } from "./link-pill";
 import type { SparkColours } from "./sparkline";
 import { type BannerRuns, bannersOf } from "./streaming-banners";
@@ -113,7 +114,6 @@ export class WatchView {
   }
 
   private bannerRuns(): BannerRuns {
-    const here = `${location.pathname}${location.search}`;
-    return { ...this.actions, loginUrl: `/login?next=${encodeURIComponent(here)}`, nowMs: Date.now() };
+    return { ...this.actions, loginUrl: loginUrl(), nowMs: Date.now() };
   }
 }

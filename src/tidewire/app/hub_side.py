@@ -24,6 +24,7 @@ from tidewire.accounts.service import Accounts
 from tidewire.accounts.tokens import ConnectionTokens
 from tidewire.app.database import Storage
 from tidewire.app.login_watch import REVIEW_EVERY_S, LoginWatch
+from tidewire.app.operator_side import OperatorSide
 from tidewire.app.quotes_side import QuotesSide
 from tidewire.app.reach import ReachWatch
 from tidewire.app.used_tokens import UsedTokens
@@ -42,7 +43,6 @@ from tidewire.hub.switchboard import HubOptions
 from tidewire.market import rules as market
 from tidewire.market.feeder import RoomFeeder
 from tidewire.monitoring.connection_log import FLUSH_EVERY_S, ConnectionLog
-from tidewire.monitoring.connection_routes import connection_router
 from tidewire.monitoring.hub_metrics import HubCollector
 from tidewire.quotes import rules as quote_rules
 from tidewire.quotes import wire as quote_wire
@@ -107,9 +107,7 @@ class HubSide:
         origin_allowed: Callable[[str], bool],
         links: Links | None = None,
     ) -> None:
-        self._accounts = accounts
-        self._links = links
-        self._clock = clock
+        self._accounts, self._links, self._clock = accounts, links, clock
         self.keys = ApiKeys(storage.requests, secret_key=secret_key, clock=clock)
         self._used = UsedTokens(bus)
         self.tokens = ConnectionTokens(secret_key, clock, announce=self._used.announce)
@@ -135,6 +133,7 @@ class HubSide:
         self.reach = ReachWatch(bus, links.log if links is not None else None)
         self.nodes = self._meet_nodes(bus, settings.node_name)
         self.everywhere = Everywhere(self.nodes, self.hub)
+        self.operators = OperatorSide(self.nodes, self.hub, self.everywhere, bus, accounts, clock, self._audit)
         self.hub.know_nodes(self.everywhere.connections_elsewhere, self.nodes.known)
         policy = Policy(
             origin_allowed=origin_allowed, cookie_name=SESSION_COOKIE, trusted_proxies=settings.trusted_proxies
@@ -163,11 +162,7 @@ class HubSide:
 
     def routes(self) -> list[APIRouter]:
         """Return the HTTP routes."""
-        return [
-            self.api.router(),
-            connection_router(self.everywhere, self.nodes, self._audit),
-            *self.quotes.routes(),
-        ]
+        return [self.api.router(), *self.operators.routes(), *self.quotes.routes()]
 
     def asyncapi(self) -> Mapping[str, object]:
         """Return the document of the messages."""
@@ -267,11 +262,14 @@ class HubSide:
         await self.nodes.start()
         self.watch.listen_to_others()
         self.quotes.start()
+        self.operators.traces.start()
         for job in self._jobs:
             job.start()
 
     async def drain(self) -> None:
         """Send every client away kindly, in bounded time."""
+        # First: an answer that goes on for minutes would hold up the end.
+        await self.operators.traces.stop()
         log.info("draining", connections=self.hub.connection_count(), will_not="Tidewire will not take new clients.")
         await self.hub.drain(min(DRAIN_MAX_S, self.hub.connection_count() * DRAIN_PER_CLIENT_S))
         until = self._clock.monotonic() + FAREWELL_S
@@ -284,6 +282,7 @@ class HubSide:
         for job in self._jobs:
             await job.stop()
         self.watch.deafen()
+        await self.operators.traces.stop()
         await self.nodes.stop()
         self.reach.stop()
         self.watch.deafen_to_others()

@@ -1,4 +1,4 @@
-"""Lists of one node's connections and rooms: filtered, sorted and cut to a page, and pages of several nodes joined.
+"""Lists of one node's connections: filtered, sorted and cut to a page, and pages of several nodes joined.
 
 A page begins after the last row of the one before (not at a number), so that rows that come and go move nothing. Only
 the rows of the page are described: a list over ten thousand connections looks at a few fields of each. It must not know
@@ -8,13 +8,13 @@ nodes, HTTP or who asks.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable
-from typing import Literal
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal, Protocol
 
 import msgspec
 
+from tidewire.accounts.model import Principal
 from tidewire.hub.registry import ConnectionInfo
-from tidewire.hub.rooms import RoomInfo
 from tidewire.hub.session import Session
 
 SortKey = Literal[
@@ -27,7 +27,11 @@ SortKey = Literal[
     "round_trip_ms",
     "rooms",
     "username",
+    "ip",
+    "user_agent",
 ]
+# Sorted as texts; the others are numbers.
+TEXT_KEYS: frozenset[str] = frozenset({"username", "ip", "user_agent"})
 # Names of rooms in a row; a row of 100 rooms would be 13 KB, and the connection's own page has them all.
 ROOMS_SHOWN = 20
 # One message of 200 rows is about 150 KB.
@@ -43,18 +47,22 @@ class ConnectionQuery(msgspec.Struct, frozen=True, kw_only=True):
         user: A user's name or number, exactly.
         room: The connection is in this room.
         ip: Its address, exactly.
+        text: Part of the user's name, the address, the program's name or the connection's id, in any case.
         slow: Only those that read too slowly: something is held back for them, or they did not get something.
         after: Sort value and id of the last row of the page before.
+        keep: Ids of connections that are wanted beside the page, whatever they match, as far as they live.
     """
 
     user: str = ""
     room: str = ""
     ip: str = ""
+    text: str = ""
     slow: bool = False
     sort: SortKey = "connected_at"
     descending: bool = False
     limit: int = 50
     after: tuple[Value, str] | None = None
+    keep: tuple[str, ...] = ()
 
 
 class ConnectionRow(ConnectionInfo, frozen=True, kw_only=True):
@@ -67,31 +75,32 @@ class ConnectionRow(ConnectionInfo, frozen=True, kw_only=True):
 
 
 class ConnectionsHere(msgspec.Struct, frozen=True):
-    """One node's part of a page. ``matching`` counts all pages; ``total`` all connections."""
+    """One node's part of a page. ``matching`` counts all pages, ``total`` all there are; ``kept`` are beside them."""
 
     total: int
     matching: int
     rows: list[ConnectionRow]
+    kept: list[ConnectionRow] = []
 
 
-class RoomQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which rooms, by name. ``after``: name of the last row of the page before."""
+class Living(Protocol):
+    """The living connections of a node; see ``registry.Registry``."""
 
-    prefix: str = ""
-    limit: int = 50
-    after: str = ""
+    def __len__(self) -> int:
+        """Return how many there are."""
+        ...
 
+    def __iter__(self) -> Iterator[Session]:
+        """Go over all of them."""
+        ...
 
-class RoomsHere(msgspec.Struct, frozen=True):
-    """One node's part of a page."""
-
-    total: int
-    matching: int
-    rows: list[RoomInfo]
+    def get(self, connection_id: str) -> Session | None:
+        """Return one."""
+        ...
 
 
 def list_connections(
-    sessions: Iterable[Session],
+    living: Living,
     query: ConnectionQuery,
     describe: Callable[[Session], ConnectionInfo],
     *,
@@ -99,24 +108,19 @@ def list_connections(
     wall: float,
 ) -> ConnectionsHere:
     """Return one node's part of a page. ``now``: monotonic seconds; ``wall``: Unix seconds."""
-    total, chosen = 0, list[Session]()
-    for session in sessions:
-        total += 1
-        if _matches(session, query):
-            chosen.append(session)
-    value_of = _VALUES[query.sort]
-    keyed = {session.connection_id: (value_of(session, now, wall), session) for session in chosen}
-    order = [(value, connection_id) for connection_id, (value, _) in keyed.items()]
-    page = cut(order, query.after, query.limit, descending=query.descending)
-    return ConnectionsHere(total, len(chosen), [_row(describe(keyed[connection_id][1])) for _, connection_id in page])
+    wanted, value_of = _wanted(query), _VALUES[query.sort]
+    chosen = [session for session in living if all(holds(session) for holds in wanted)] if wanted else living
+    # Not a list: ten thousand pairs that outlive the loop would set off the collector.
+    order = ((value_of(session, now, wall), session.connection_id) for session in chosen)
+    page = [connection_id for _, connection_id in cut(order, query.after, query.limit, descending=query.descending)]
 
+    def rows_of(ids: Iterable[str]) -> list[ConnectionRow]:
+        return [_row(describe(session)) for session in map(living.get, ids) if session is not None]
 
-def list_rooms(rooms: Iterable[RoomInfo], query: RoomQuery) -> RoomsHere:
-    """Return one node's part of a page, by name."""
-    everything = list(rooms)
-    chosen = {room.room_id: room for room in everything if room.room_id.startswith(query.prefix)}
-    names = heapq.nsmallest(_bounded(query.limit), (name for name in chosen if name > query.after))
-    return RoomsHere(len(everything), len(chosen), [chosen[name] for name in names])
+    kept = dict.fromkeys(query.keep[:PAGE_MAX])
+    for connection_id in page:
+        kept.pop(connection_id, None)
+    return ConnectionsHere(len(living), len(chosen), rows_of(page), rows_of(kept))
 
 
 def cut(
@@ -137,6 +141,9 @@ def sort_value(row: ConnectionRow, sort: SortKey) -> Value:
     """Return what a described row is sorted by; the same as where it was listed."""
     if sort == "username":
         return row.username or ""
+    if sort in TEXT_KEYS:
+        text: str = getattr(row, sort)
+        return text
     if sort == "rooms":
         return row.room_count
     if sort == "round_trip_ms":
@@ -161,15 +168,30 @@ def _bounded(limit: int) -> int:
     return max(0, min(limit, PAGE_MAX))
 
 
-def _matches(session: Session, query: ConnectionQuery) -> bool:
-    principal = session.principal
-    if query.user and (principal is None or query.user not in (principal.username, str(principal.user_id))):
-        return False
-    if query.room and query.room not in session.subscriptions:
-        return False
-    if query.ip and session.peer.ip != query.ip:
-        return False
-    return not query.slow or _missed(session) > 0 or _queued(session) > 0
+def _wanted(query: ConnectionQuery) -> list[Callable[[Session], bool]]:
+    """Return what a connection must hold; nothing for what is not asked, because every connection is looked at."""
+    wanted = list[Callable[[Session], bool]]()
+    if query.user:
+        wanted.append(lambda session: _is_of(session.principal, query.user))
+    if query.room:
+        wanted.append(lambda session: query.room in session.subscriptions)
+    if query.ip:
+        wanted.append(lambda session: session.peer.ip == query.ip)
+    if query.slow:
+        wanted.append(lambda session: _missed(session) > 0 or _queued(session) > 0)
+    if text := query.text.casefold():
+        wanted.append(lambda session: _has(session, text))
+    return wanted
+
+
+def _is_of(principal: Principal | None, user: str) -> bool:
+    return principal is not None and user in (principal.username, str(principal.user_id))
+
+
+def _has(session: Session, text: str) -> bool:
+    principal, peer = session.principal, session.peer
+    name = principal.username if principal is not None else ""
+    return any(text in field.casefold() for field in (name, peer.ip, peer.user_agent, session.connection_id))
 
 
 def _queued(session: Session) -> int:
@@ -196,4 +218,6 @@ _VALUES: dict[SortKey, Callable[[Session, float, float], Value]] = {
     "round_trip_ms": lambda session, now, wall: -1.0 if session.round_trip_ms is None else session.round_trip_ms,
     "rooms": lambda session, now, wall: len(session.subscriptions),
     "username": lambda session, now, wall: session.principal.username if session.principal is not None else "",
+    "ip": lambda session, now, wall: session.peer.ip,
+    "user_agent": lambda session, now, wall: session.peer.user_agent,
 }

@@ -2,12 +2,11 @@
 
 Every node answers for itself; what is returned says which nodes did not answer. With one node, or without a broker, it
 is the same code with nobody else to ask. It must not know HTTP, accounts or who asks.
-Source: contract.md section 6 (``/api/v1/admin/connections|rooms``).
+Source: contract.md section 6 (``/api/v1/admin/connections``).
 """
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,13 +14,10 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from tidewire.core.protocol import Delivery
 from tidewire.hub.census import (
     ConnectionQuery,
     ConnectionRow,
     ConnectionsHere,
-    RoomQuery,
-    RoomsHere,
     cut,
     sort_value,
     whole_row,
@@ -29,7 +25,7 @@ from tidewire.hub.census import (
 from tidewire.hub.node_info import Silent
 from tidewire.hub.nodes import Nodes, Reply
 from tidewire.hub.registry import ConnectionInfo
-from tidewire.hub.rooms import Published, RoomInfo
+from tidewire.hub.rooms import Published
 
 _Message = TypeVar("_Message")
 
@@ -38,10 +34,6 @@ class Local(Protocol):
     """What is asked of this node's hub."""
 
     def list_connections(self, query: ConnectionQuery) -> ConnectionsHere:
-        """Return this node's part of a page."""
-        ...
-
-    def list_rooms(self, query: RoomQuery) -> RoomsHere:
         """Return this node's part of a page."""
         ...
 
@@ -86,34 +78,6 @@ class Local(Protocol):
         ...
 
 
-class RoomOnNode(RoomInfo, frozen=True, kw_only=True):
-    """A room as one node has it; ``members`` are that node's connections."""
-
-    node: str
-    instance: str
-
-
-class RoomRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A room on all nodes.
-
-    Attributes:
-        members: Connections in it, on all nodes that answered.
-        present: Users who count as present; the same on every node that shares the room.
-        epoch, offset, history_messages: Of the node that is furthest.
-        agreed: Whether all nodes are in the same epoch; offsets may differ by what is on its way.
-    """
-
-    room_id: str
-    members: int
-    present: int
-    epoch: str
-    offset: int
-    delivery: Delivery
-    history_messages: int
-    agreed: bool
-    nodes: list[RoomOnNode]
-
-
 class NodeFigures(msgspec.Struct, frozen=True, kw_only=True):
     """What one node of an answer has: all of it, and what matched."""
 
@@ -124,21 +88,12 @@ class NodeFigures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConnectionPage(msgspec.Struct, frozen=True, kw_only=True):
-    """A page over all nodes. ``after`` asks for the next one; None: this is the last."""
+    """A page over all nodes. ``after`` asks for the next one; None: this is the last. ``kept`` are not in ``rows``."""
 
     rows: list[ConnectionRow]
+    kept: list[ConnectionRow]
     matching: int
     after: tuple[float | str, str] | None
-    nodes: list[NodeFigures]
-    silent: list[Silent]
-    cut_off: str
-
-
-class RoomPage(msgspec.Struct, frozen=True, kw_only=True):
-    """A page over all nodes, by name."""
-
-    rows: list[RoomRow]
-    after: str | None
     nodes: list[NodeFigures]
     silent: list[Silent]
     cut_off: str
@@ -213,7 +168,6 @@ class Everywhere:
         self._local = local
         nodes.handlers |= {
             "connections": _handler(ConnectionQuery, local.list_connections),
-            "rooms": _handler(RoomQuery, local.list_rooms),
             "connection": _handler(str, self._here),
             "disconnect": _handler(str, self._disconnect_here),
             "send_to_user": _handler(_ToUser, lambda to: local.send_to_user(to.user_id, to.encoded)),
@@ -233,37 +187,18 @@ class Everywhere:
         """Return a page of the connections of all nodes, or of those with that name or instance."""
         replies = await self._nodes.ask("connections", _encode(query))
         parts = [(reply, _read(reply, ConnectionsHere)) for reply in replies.answers if _is(reply, node)]
-        rows = {
-            row.connection_id: msgspec.structs.replace(row, node=reply.node, instance=reply.instance)
-            for reply, part in parts
-            for row in part.rows
-        }
+        rows = {row.connection_id: _placed(row, reply) for reply, part in parts for row in part.rows}
         order = [(sort_value(row, query.sort), connection_id) for connection_id, row in rows.items()]
         page = cut(order, query.after, query.limit, descending=query.descending)
         # Every part is as long as a page, so whatever follows on any node is in ``rows`` or behind a full part.
         more = len(rows) > len(page) or any(len(part.rows) >= query.limit < part.matching for _, part in parts)
+        shown = [rows.pop(connection_id) for _, connection_id in page]
+        kept = [_placed(row, reply) for reply, part in parts for row in part.kept]
         return ConnectionPage(
-            rows=[rows[connection_id] for _, connection_id in page],
+            rows=shown,
+            kept=kept + [row for connection_id, row in rows.items() if connection_id in query.keep],
             matching=sum(part.matching for _, part in parts),
             after=page[-1] if page and more else None,
-            nodes=[_figures(reply, part.total, part.matching) for reply, part in parts],
-            silent=[each for each in replies.silent if node in ("", each.node, each.instance)],
-            cut_off=replies.cut_off,
-        )
-
-    async def rooms(self, query: RoomQuery, node: str = "") -> RoomPage:
-        """Return a page of the rooms of all nodes, by name, or of those with that name or instance."""
-        replies = await self._nodes.ask("rooms", _encode(query))
-        parts = [(reply, _read(reply, RoomsHere)) for reply in replies.answers if _is(reply, node)]
-        by_name: dict[str, list[RoomOnNode]] = {}
-        for reply, part in parts:
-            for info in part.rows:
-                by_name.setdefault(info.room_id, []).append(_on_node(info, reply))
-        names = heapq.nsmallest(query.limit, by_name)
-        more = len(by_name) > len(names) or any(len(part.rows) >= query.limit < part.matching for _, part in parts)
-        return RoomPage(
-            rows=[_joined(by_name[name]) for name in names],
-            after=names[-1] if names and more else None,
             nodes=[_figures(reply, part.total, part.matching) for reply, part in parts],
             silent=[each for each in replies.silent if node in ("", each.node, each.instance)],
             cut_off=replies.cut_off,
@@ -367,23 +302,3 @@ def _placed(row: ConnectionRow, reply: Reply) -> ConnectionRow:
 
 def _figures(reply: Reply, total: int, matching: int) -> NodeFigures:
     return NodeFigures(node=reply.node, instance=reply.instance, total=total, matching=matching)
-
-
-def _on_node(info: RoomInfo, reply: Reply) -> RoomOnNode:
-    fields = {name: getattr(info, name) for name in RoomInfo.__struct_fields__}
-    return RoomOnNode(**fields, node=reply.node, instance=reply.instance)
-
-
-def _joined(found: list[RoomOnNode]) -> RoomRow:
-    furthest = max(found, key=lambda each: (each.offset, each.instance))
-    return RoomRow(
-        room_id=furthest.room_id,
-        members=sum(each.members for each in found),
-        present=max(each.present for each in found),
-        epoch=furthest.epoch,
-        offset=furthest.offset,
-        delivery=furthest.delivery,
-        history_messages=furthest.history_messages,
-        agreed=len({each.epoch for each in found}) == 1,
-        nodes=found,
-    )

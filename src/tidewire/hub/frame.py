@@ -37,3 +37,18 @@ def text_frames(payloads: Iterable[bytes]) -> bytes:
         parts.append(text_header(len(payload)))
         parts.append(payload)
     return b"".join(parts)
+
+
+def payloads_of(frames: bytes) -> list[bytes]:
+    """Return the payloads of joined frames, as ``text_frames`` makes them."""
+    payloads: list[bytes] = []
+    at = 0
+    while at < len(frames):
+        size, head = frames[at + 1], 2
+        if size == 126:
+            size, head = int.from_bytes(frames[at + 2 : at + 4], "big"), 4
+        elif size == 127:
+            size, head = int.from_bytes(frames[at + 2 : at + 10], "big"), 10
+        payloads.append(frames[at + head : at + head + size])
+        at += head + size
+    return payloads

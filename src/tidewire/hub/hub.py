@@ -28,7 +28,7 @@ from tidewire.hub.links import Links
 from tidewire.hub.outflow import Scheduler
 from tidewire.hub.reception import Reception
 from tidewire.hub.registry import ConnectionInfo
-from tidewire.hub.room import EVERYBODY, RoomRules
+from tidewire.hub.room import EVERYBODY, Room, RoomRules
 from tidewire.hub.rooms import Published, RoomInfo
 from tidewire.hub.session import Peer, Session, Socket
 from tidewire.hub.switchboard import HubOptions, Switchboard
@@ -332,18 +332,18 @@ class Hub:
 
     # ---- for pages
 
-    def connections(self) -> list[ConnectionInfo]:
-        """Return every living connection."""
-        return [self._board.describe(session) for session in self._board.registry]
+    def session(self, connection_id: str) -> Session | None:
+        """Return one living connection itself, for who listens to it."""
+        return self._board.registry.get(connection_id)
 
     def list_connections(self, query: census.ConnectionQuery) -> census.ConnectionsHere:
         """Return this node's part of a page of connections."""
         board, now, wall = self._board, self._clock.monotonic(), self._clock.time()
         return census.list_connections(board.registry, query, board.describe, now=now, wall=wall)
 
-    def list_rooms(self, query: census.RoomQuery) -> census.RoomsHere:
-        """Return this node's part of a page of rooms."""
-        return census.list_rooms(self._board.rooms.info(), query)
+    def each_room(self) -> list[Room[Session]]:
+        """Return every room as it is, for lists that look at thousands and describe a few."""
+        return self._board.rooms.each()
 
     def connection(self, connection_id: str) -> ConnectionInfo | None:
         """Return one living connection."""

@@ -43,6 +43,8 @@ class Reception:
         """Do one client message, or say why not."""
         if session.lifecycle.ended:
             return
+        if session.tap is not None:
+            session.tap("in", payload)
         now = self._clock.monotonic()
         waiting = not session.lifecycle.open
         if waiting and len(payload) > self._board.options.first_message_bytes:

@@ -125,6 +125,10 @@ class Rooms:
             )
         return rules
 
+    def each(self) -> list[Room[Session]]:
+        """Return every room itself."""
+        return list(self._rooms.values())
+
     def info(self) -> list[RoomInfo]:
         """Return every room."""
         return [self._describe(room) for room in self._rooms.values()]

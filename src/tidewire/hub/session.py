@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -105,6 +105,7 @@ class Session:
         sequence: Number of the last message written; also how many were.
         coming: Rooms that are being entered, with a ticket per request; one that is gone has turned back.
         early: Messages that came while the credentials were being checked.
+        tap: Told of every message that comes, while somebody traces the connection.
     """
 
     __slots__ = (
@@ -135,6 +136,7 @@ class Session:
         "sequence",
         "socket",
         "subscriptions",
+        "tap",
     )
 
     def __init__(
@@ -175,6 +177,7 @@ class Session:
         self.round_trip_ms: float | None = None
         self.close_code: int | None = None
         self.marks = (0.0, 0, 0)
+        self.tap: Callable[[Literal["in"], bytes], None] | None = None
 
     # ---- sending
 

@@ -1,4 +1,4 @@
-"""HTTP side of connections and rooms on all nodes: lists, one connection, and closing it.
+"""HTTP side of connections on all nodes: the list, one connection, closing it, and the nodes themselves.
 
 An answer that lacks a node names it; a list is then ``complete: false``, and "nobody has this connection" is only said
 when everybody has answered. It must not know how nodes talk. Source: contract.md section 6; dashboard.md M6 to M8, M15.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import time
+from collections.abc import Callable
 from typing import Annotated, Any, Protocol
 
 import msgspec
@@ -17,8 +19,8 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from tidewire.accounts.http import require_permission, require_role
 from tidewire.accounts.model import Principal, Role
 from tidewire.core.errors import InvalidRequest, NotFound, TidewireError, Unavailable
-from tidewire.hub.census import PAGE_MAX, ConnectionQuery, ConnectionRow, RoomQuery, SortKey
-from tidewire.hub.everywhere import ConnectionPage, Everywhere, Found, NodeFigures, RoomPage, RoomRow
+from tidewire.hub.census import PAGE_MAX, TEXT_KEYS, ConnectionQuery, ConnectionRow, SortKey
+from tidewire.hub.everywhere import ConnectionPage, Everywhere, Found, NodeFigures
 from tidewire.hub.node_info import NodeShown, Silent
 from tidewire.hub.nodes import Nodes
 
@@ -31,6 +33,8 @@ log = structlog.get_logger("tidewire.monitoring")
 
 _Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
 _Text = Annotated[str, Query(max_length=200)]
+# Two hundred ids with commas; a proxy takes 8 KiB.
+_Ids = Annotated[str, Query(max_length=6_000)]
 _Admin = Annotated[Principal, Depends(require_admin)]
 _Manager = Annotated[Principal, Depends(require_manage)]
 
@@ -46,21 +50,19 @@ class Audit(Protocol):
 
 
 class ConnectionsAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of connections. ``cursor`` asks for the next; ``complete``: every node has answered."""
+    """A page of connections.
+
+    Attributes:
+        kept: Those of ``keep`` that live and are not on the page.
+        cursor: Asks for the next page.
+        complete: Every node has answered.
+        at: When this was so, Unix seconds.
+    """
 
     connections: list[ConnectionRow]
+    kept: list[ConnectionRow]
+    at: float
     matching: int
-    cursor: str | None
-    nodes: list[NodeFigures]
-    complete: bool
-    silent: list[Silent]
-    cut_off: str
-
-
-class RoomsAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of rooms, by name."""
-
-    rooms: list[RoomRow]
     cursor: str | None
     nodes: list[NodeFigures]
     complete: bool
@@ -95,13 +97,16 @@ class DisconnectAnswer(msgspec.Struct, frozen=True, kw_only=True):
     was_closing: bool
 
 
-def connection_router(everywhere: Everywhere, nodes: Nodes, audit: Audit) -> APIRouter:
+def connection_router(
+    everywhere: Everywhere, nodes: Nodes, audit: Audit, now: Callable[[], float] = time.time
+) -> APIRouter:
     """Return the routes.
 
     Args:
         everywhere: Asks all nodes.
         nodes: Knows which there are.
         audit: Writes an audit line.
+        now: Tells the time, Unix seconds.
     """
     router = APIRouter(prefix="/api/v1/admin", tags=["admin"])
 
@@ -111,24 +116,29 @@ def connection_router(everywhere: Everywhere, nodes: Nodes, audit: Audit) -> API
         user: _Text = "",
         room: _Text = "",
         ip: _Text = "",
+        text: _Text = "",
         node: _Text = "",
         slow: bool = False,
         sort: SortKey = "connected_at",
         descending: bool = False,
         limit: _Limit = 50,
         cursor: _Text = "",
+        keep: _Ids = "",
     ) -> Response:
-        """``user`` is a name or a number, ``node`` a name or an instance; ``slow`` keeps those that fall behind."""
+        """``user`` is a name or a number, ``node`` a name or an instance; ``slow`` keeps those that fall behind.
+
+        ``text``: part of name, address, program or id; ``keep``: ids, with commas, of those wanted beside the page.
+        """
         query = ConnectionQuery(
-            user=user, room=room, ip=ip, slow=slow, sort=sort, descending=descending, limit=limit,
-            after=_after(cursor, sort),
+            user=user, room=room, ip=ip, text=text, slow=slow, sort=sort, descending=descending, limit=limit,
+            after=_after(cursor, sort), keep=tuple(filter(None, keep.split(","))),
         )  # fmt: skip
-        return _json(_connections(await everywhere.connections(query, node)))
+        return json_answer(_connections(await everywhere.connections(query, node), now()))
 
     @router.get("/connections/{connection_id}", summary="One connection, on whichever node it is")
     async def connection(_: _Admin, connection_id: str) -> Response:
         found = await everywhere.connection(connection_id)
-        return _json(found.connection if found.connection is not None else _nowhere(connection_id, found))
+        return json_answer(found.connection if found.connection is not None else nowhere(connection_id, found))
 
     @router.post(
         "/connections/{connection_id}/disconnect",
@@ -137,18 +147,12 @@ def connection_router(everywhere: Everywhere, nodes: Nodes, audit: Audit) -> API
     )
     async def disconnect(request: Request, principal: _Manager, connection_id: str) -> Response:
         reason = _reason(await request.body())
-        ip = request.client.host if request.client is not None else ""
-        return _json(await _disconnect(everywhere, audit, principal, connection_id, reason, ip))
-
-    @router.get("/rooms", summary="Rooms of all nodes, or of one, by name")
-    async def rooms(
-        _: _Admin, prefix: _Text = "", node: _Text = "", limit: _Limit = 50, cursor: _Text = ""
-    ) -> Response:
-        return _json(_rooms(await everywhere.rooms(RoomQuery(prefix=prefix, limit=limit, after=cursor), node)))
+        ip = caller(request)
+        return json_answer(await _disconnect(everywhere, audit, principal, connection_id, reason, ip))
 
     @router.get("/nodes", summary="The nodes, and how each reaches the broker")
     async def list_nodes(_: _Admin) -> Response:
-        return _json(NodesAnswer(nodes=nodes.shown()))
+        return json_answer(NodesAnswer(nodes=nodes.shown()))
 
     return router
 
@@ -175,7 +179,7 @@ async def _disconnect(
         # The request itself is in the log already, and the connection has been closed.
         log.error("audit_outcome_unwritten", action=action, target=connection_id, **exc.describe())
     if row is None:
-        raise _nowhere(connection_id, found)
+        raise nowhere(connection_id, found)
     return DisconnectAnswer(
         connection_id=connection_id,
         node=row.node,
@@ -186,7 +190,12 @@ async def _disconnect(
     )
 
 
-def _nowhere(connection_id: str, found: Found) -> TidewireError:
+def caller(request: Request) -> str:
+    """Return the address that a request came from, for the audit."""
+    return request.client.host if request.client is not None else ""
+
+
+def nowhere(connection_id: str, found: Found) -> TidewireError:
     """Return why there is nothing to show or close."""
     if found.certain:
         return NotFound(
@@ -204,11 +213,13 @@ def _nowhere(connection_id: str, found: Found) -> TidewireError:
     )
 
 
-def _connections(page: ConnectionPage) -> ConnectionsAnswer:
+def _connections(page: ConnectionPage, at: float) -> ConnectionsAnswer:
     return ConnectionsAnswer(
         connections=page.rows,
+        kept=page.kept,
+        at=at,
         matching=page.matching,
-        cursor=None if page.after is None else _cursor(page.after),
+        cursor=None if page.after is None else write_cursor(page.after),
         nodes=page.nodes,
         complete=not page.silent and not page.cut_off,
         silent=page.silent,
@@ -216,34 +227,32 @@ def _connections(page: ConnectionPage) -> ConnectionsAnswer:
     )
 
 
-def _rooms(page: RoomPage) -> RoomsAnswer:
-    return RoomsAnswer(
-        rooms=page.rows,
-        cursor=page.after,
-        nodes=page.nodes,
-        complete=not page.silent and not page.cut_off,
-        silent=page.silent,
-        cut_off=page.cut_off,
-    )
-
-
-def _cursor(after: tuple[float | str, str]) -> str:
+def write_cursor(after: tuple[float | str, str]) -> str:
+    """Return the row after which the next page begins, as a word."""
     return base64.urlsafe_b64encode(msgspec.json.encode(after)).decode()
+
+
+def read_cursor(cursor: str) -> tuple[float | str, str] | None:
+    """Read a cursor; None if there is none. Raises InvalidRequest if it is not a list's."""
+    if not cursor:
+        return None
+    try:
+        return msgspec.json.decode(base64.urlsafe_b64decode(cursor.encode()), type=tuple[float | str, str])
+    except (ValueError, binascii.Error, msgspec.DecodeError) as exc:
+        raise no_cursor() from exc
 
 
 def _after(cursor: str, sort: SortKey) -> tuple[float | str, str] | None:
     """Read a cursor. Raises InvalidRequest if it is none, or belongs to another order."""
-    if not cursor:
-        return None
-    try:
-        value, connection_id = msgspec.json.decode(
-            base64.urlsafe_b64decode(cursor.encode()), type=tuple[float | str, str]
-        )
-        if isinstance(value, str) == (sort == "username"):
-            return value, connection_id
-    except (ValueError, binascii.Error, msgspec.DecodeError):
-        pass
-    raise InvalidRequest(
+    after = read_cursor(cursor)
+    if after is not None and isinstance(after[0], str) != (sort in TEXT_KEYS):
+        raise no_cursor()
+    return after
+
+
+def no_cursor() -> InvalidRequest:
+    """Return the refusal of a cursor that is none of this list."""
+    return InvalidRequest(
         "The cursor is not one of this list.",
         required_action="Send the cursor of the answer before with the same sort, or none to begin anew.",
         will_not=_WILL_NOT_GUESS,
@@ -261,7 +270,8 @@ def _reason(body: bytes) -> str:
         ) from exc
 
 
-def _json(answer: msgspec.Struct | TidewireError) -> Response:
+def json_answer(answer: msgspec.Struct | TidewireError) -> Response:
+    """Answer with it, for nobody to keep. Raises it if it is an error."""
     if isinstance(answer, TidewireError):
         raise answer
     return Response(msgspec.json.encode(answer), media_type="application/json", headers={"Cache-Control": "no-store"})

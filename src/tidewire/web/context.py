@@ -11,6 +11,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Collection
+from http import HTTPStatus
 
 import structlog
 from starlette.requests import ClientDisconnect, Request
@@ -21,6 +22,8 @@ from tidewire.web.problem import ErrorAnswers
 log = structlog.get_logger(__name__)
 
 QUIET = ("/livez", "/readyz", "/healthz", "/metrics")
+# What an open page asks every second; that the page was opened is in the log, and so is what is refused.
+POLLED = frozenset({"/api/v1/admin/connections", "/api/v1/admin/connections/closed", "/api/v1/admin/rooms"})
 
 
 class HttpCounters:
@@ -78,7 +81,8 @@ class RequestContext:
         path: str = scope["path"]
         principal = scope["state"].get("principal")
         client = scope.get("client")
-        write = log.debug if path in self._quiet or path.startswith("/static/") else log.info
+        quiet = path in self._quiet or path.startswith("/static/") or (path in POLLED and status == HTTPStatus.OK)
+        write = log.debug if quiet else log.info
         write(
             "request" if scope["type"] == "http" else "websocket",
             method=scope.get("method", "GET"),

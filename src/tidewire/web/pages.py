@@ -25,6 +25,7 @@ from tidewire.accounts.model import Principal, Role
 from tidewire.core.errors import NotFound
 from tidewire.web.templating import Templates
 
+_Operator = Annotated[Principal, Depends(require_role(Role.ADMIN))]
 # Vite puts a content hash into every name below assets/, so such a file never changes.
 _FOREVER = "public, max-age=31536000, immutable"
 # How a quote's number looks in an address.
@@ -86,11 +87,6 @@ def pages_router(
             return RedirectResponse("/quotes", status_code=303)
         return page(request, principal, "welcome.html", "welcome")
 
-    @router.get("/admin/websockets")
-    def feed(request: Request, principal: Annotated[Principal, Depends(require_role(Role.ADMIN))]) -> Response:
-        """The feed page."""
-        return page(request, principal, "admin_websockets.html", "feed", data_notice=settings.data_notice)
-
     @router.get("/streaming")
     def streaming(
         request: Request, principal: Annotated[Principal, Depends(require_permission("market:view"))]
@@ -106,8 +102,28 @@ def pages_router(
         )
 
     _add_quotes(router, page, settings)
+    _add_operators(router, page, settings)
     _add_documents(router, page, asyncapi)
     return router
+
+
+def _add_operators(router: APIRouter, page: Callable[..., Response], settings: PageSettings) -> None:
+    """Add the pages of those who run the place."""
+
+    @router.get("/admin/websockets")
+    def feed(request: Request, principal: _Operator) -> Response:
+        """The feed page."""
+        return page(request, principal, "admin_websockets.html", "feed", data_notice=settings.data_notice)
+
+    @router.get("/admin/connections")
+    def connections(request: Request, principal: _Operator) -> Response:
+        """The page of connections."""
+        return page(request, principal, "admin_connections.html", "connections")
+
+    @router.get("/admin/rooms")
+    def rooms(request: Request, principal: _Operator) -> Response:
+        """The page of rooms."""
+        return page(request, principal, "admin_rooms.html", "rooms")
 
 
 def _add_documents(router: APIRouter, page: Callable[..., Response], asyncapi: Mapping[str, object] | None) -> None:
