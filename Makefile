@@ -30,7 +30,7 @@ browser: $(SETUP)
 
 test: setup browser ## every test, against real Valkey, Postgres and Chromium
 	$(BIN)/python hatch_build.py run test
-	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: setup
 	$(BIN)/ruff format --check .

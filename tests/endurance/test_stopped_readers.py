@@ -27,11 +27,11 @@ def test_stopped_processes_are_let_go_and_nobody_else_notices(tmp_path: Path) ->
     with housing(people, tmp_path) as house, Crowd() as crowd:
         guests = house.guests(crowd, READING)
         with _stopped(house):
-            files = _files(house)
+            sockets = _sockets(house)
             for _ in range(MESSAGES):
                 # Those who read have each message before the next is published: the hub is never behind with them.
                 _hear(crowd, guests, house.publish(PAYLOAD))
-            crowd.run(lambda: _files(house) <= files - STOPPED, "the end of the stopped ones")
+            crowd.run(lambda: _sockets(house) <= sockets - STOPPED, "the end of the stopped ones")
             _hear(crowd, guests, house.publish("after"))
             assert house.metric('tidewire_hub_closed_total{code="4003"}') == STOPPED
             assert house.metric("tidewire_hub_connections") == READING
@@ -78,6 +78,13 @@ def _stopped(house: House) -> Iterator[None]:
         child.stdout.close()
 
 
-def _files(house: House) -> int:
-    """Return how many files the server has open."""
-    return sum(1 for _ in Path(f"/proc/{house.service.pid}/fd").iterdir())
+def _sockets(house: House) -> int:
+    """Return how many sockets the server has open."""
+    return sum(_is_socket(entry) for entry in Path(f"/proc/{house.service.pid}/fd").iterdir())
+
+
+def _is_socket(entry: Path) -> bool:
+    try:
+        return str(entry.readlink()).startswith("socket:")
+    except FileNotFoundError:
+        return False

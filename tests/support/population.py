@@ -17,6 +17,7 @@ from tidewire.accounts.service import Accounts
 from tidewire.accounts.sessions import SessionRules
 from tidewire.core.clock import SystemClock
 from tidewire.store import migrate
+from tidewire.store.bulkhead import TOOL
 from tidewire.store.database import Database
 
 PASSWORD = "four unrelated words"
@@ -97,7 +98,8 @@ def populate_database(url: str, users: int, *, role: str = "user") -> Population
 async def settle(url: str, users: int, role: str) -> Population:
     """Make the tables in the empty database at ``url``, with users of one role."""
     await migrate.upgrade(url)
-    database = Database(url)
+    # Hundreds are made at once, and nobody waits for them.
+    database = Database(url, TOOL)
     try:
         accounts = accounts_of(database)
         cookies = []
