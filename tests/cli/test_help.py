@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,7 +23,8 @@ PROMISED = {
 
 def commands(command: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Return every command below ``command`` with its words."""
-    for name, child in getattr(command, "commands", {}).items():
+    for name in command.list_commands(None) if hasattr(command, "list_commands") else ():
+        child = command.get_command(None, name)
         words = f"{path} {name}".strip()
         yield words, child
         yield from commands(child, words)
@@ -61,3 +64,10 @@ def test_wrong_usage_ends_with_2(run: Run, words: str) -> None:
     assert done.code == 2
     assert done.out == ""
     assert "--help" in done.err
+
+
+def test_a_command_loads_only_what_it_needs() -> None:
+    """``tidewire --version`` and each tool answer at once, without the server that they are not."""
+    program = "import sys, tidewire.cli; print(sorted({'fastapi', 'redis', 'rich', 'sqlalchemy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -7,7 +7,8 @@ import asyncio
 import typer
 
 from tidewire.app.lines import plan_lines
-from tidewire.cli.output import print_json, print_rows
+from tidewire.cli.output import print_json
+from tidewire.cli.table import print_rows
 from tidewire.quotes.plan_shelf import load_plans
 from tidewire.settings import describe, load_settings
 

@@ -1,14 +1,10 @@
-"""How commands print: data as a table or JSON, errors as sentences on stderr. It must not know what it prints."""
+"""How commands print: data as JSON, errors as sentences on stderr. It must not know what it prints."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
 from typing import Any
-
-from rich.console import Console
-from rich.table import Table
 
 from tidewire.core.errors import TidewireError
 
@@ -17,20 +13,6 @@ def print_json(data: Any) -> None:
     """Print ``data`` as one JSON document on stdout."""
     sys.stdout.write(json.dumps(data, default=str) + "\n")
     sys.stdout.flush()
-
-
-def print_rows(rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str], as_json: bool, empty: str) -> None:
-    """Print rows as JSON or as a table; ``empty`` says what to do when there are none."""
-    if as_json:
-        print_json(list(rows))
-        return
-    if not rows:
-        sys.stdout.write(empty + "\n")
-        return
-    table = Table(*columns)
-    for row in rows:
-        table.add_row(*(str(row[column]) for column in columns))
-    Console().print(table)
 
 
 def complain(error: TidewireError) -> None:

@@ -10,8 +10,9 @@ import typer
 
 from tidewire.accounts.api_keys import ApiKeys, NewKey, ShownKey
 from tidewire.app.database import opened_database
-from tidewire.cli.output import print_json, print_rows
+from tidewire.cli.output import print_json
 from tidewire.cli.running import run
+from tidewire.cli.table import print_rows
 from tidewire.core.clock import SystemClock
 from tidewire.settings import Settings, load_settings
 

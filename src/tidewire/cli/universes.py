@@ -10,7 +10,8 @@ from pathlib import Path
 import typer
 
 from tidewire.app.database import opened_database
-from tidewire.cli.output import print_json, print_rows
+from tidewire.cli.output import print_json
+from tidewire.cli.table import print_rows
 from tidewire.core.errors import InvalidRequest
 from tidewire.feed.universe import parse_key, parse_universe
 from tidewire.settings import load_settings

@@ -11,8 +11,9 @@ import typer
 from tidewire.accounts.model import User
 from tidewire.accounts.service import Accounts
 from tidewire.app.database import opened_database
-from tidewire.cli.output import print_json, print_rows
+from tidewire.cli.output import print_json
 from tidewire.cli.running import run
+from tidewire.cli.table import print_rows
 from tidewire.core.errors import InvalidRequest
 from tidewire.settings import Settings, load_settings
 
