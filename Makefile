@@ -1,8 +1,9 @@
 # Everything a newcomer needs; the only prerequisite is Python 3.11+ with venv (and a package manager for Chromium).
 PYTHON ?= python3
 VENV := .venv
-# Processes of the tests; a server that they are told to share (TEST_REDIS_URL) can serve only one.
-WORKERS ?= $(if $(TEST_REDIS_URL),0,auto)
+# Processes of the tests, one more than there are cores, because many wait; a server that they are told to share
+# (TEST_REDIS_URL) can serve only one.
+WORKERS ?= $(if $(TEST_REDIS_URL),0,$(shell $(PYTHON) -c 'import os; print(min(4, (os.cpu_count() or 2) + 1))'))
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.stamp-setup
 SOURCES := $(shell find frontend src/tidewire/web/locales -type f -not -path '*/node_modules/*' 2>/dev/null)
@@ -30,7 +31,7 @@ browser: $(SETUP)
 
 test: setup browser ## every test, against real Valkey, Postgres and Chromium
 	$(BIN)/python hatch_build.py run test
-	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: setup
 	$(BIN)/ruff format --check .
