@@ -1,9 +1,9 @@
 # Everything a newcomer needs; the only prerequisite is Python 3.11+ with venv (and a package manager for Chromium).
 PYTHON ?= python3
 VENV := .venv
-# Processes of the tests, one more than there are cores, because many wait; a server that they are told to share
+# Processes of the tests, two more than there are cores, because many wait; a server that they are told to share
 # (TEST_REDIS_URL) can serve only one.
-WORKERS ?= $(if $(TEST_REDIS_URL),0,$(shell $(PYTHON) -c 'import os; print(min(4, (os.cpu_count() or 2) + 1))'))
+WORKERS ?= $(if $(TEST_REDIS_URL),0,$(shell $(PYTHON) -c 'import os; print(min(6, (os.cpu_count() or 2) + 2))'))
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.stamp-setup
 SOURCES := $(shell find frontend src/tidewire/web/locales -type f -not -path '*/node_modules/*' 2>/dev/null)
@@ -29,7 +29,11 @@ demo: setup ## the whole platform on http://127.0.0.1:8000
 browser: $(SETUP)
 	$(BIN)/python -m tests.support.chromium
 
-test: setup browser ## every test, against real Valkey, Postgres and Chromium
+test: setup browser ## the tests, against real Valkey, Postgres and Chromium: what fits into a quarter of an hour
+	$(BIN)/python hatch_build.py run test
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not long"
+
+test-all: setup browser ## every test, the long ones too
 	$(BIN)/python hatch_build.py run test
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 

@@ -19,6 +19,8 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 ROOT = Path(__file__).resolve().parent
 FRONTEND = ROOT / "frontend"
 STATIC = ROOT / "src" / "tidewire" / "web" / "static"
+# What is installed or built from the sources, by whatever else.
+MADE = frozenset({"node_modules", "dist"})
 # Written into static/ after a build; holds the digest of the sources it was built from.
 STAMP = STATIC / ".built-from"
 
@@ -50,7 +52,7 @@ def source_digest() -> str:
     roots = [FRONTEND, ROOT / "src" / "tidewire" / "web" / "locales"]
     for root in roots:
         for path in sorted(root.rglob("*")):
-            if path.is_file() and "node_modules" not in path.parts:
+            if path.is_file() and MADE.isdisjoint(path.parts):
                 digest.update(str(path.relative_to(ROOT)).encode())
                 digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -120,7 +120,7 @@ async def serve_hub(links: Links | None = None) -> None:
 
         def say() -> dict[str, Any]:
             numbers = hub.statistics()
-            places = {room.room_id: [room.epoch, room.offset] for room in hub.rooms() if room.room_id == "app:x0"}
+            places = {room.room_id: [room.epoch, room.offset] for room in hub.each_room() if room.room_id == "app:x0"}
             return {"connections": numbers.connections, "delivered": numbers.delivered, "places": places}
 
         await obey(publish, say, port=server.port)

@@ -28,9 +28,24 @@ function iconSprite(): Plugin {
   };
 }
 
+/** Emits the licences of what is built in without being a module: style sheets and icons. Vite emits the others. */
+function licensesOfStyles(): Plugin {
+  return {
+    name: "tidewire-licenses-of-styles",
+    apply: "build",
+    generateBundle() {
+      const texts = ["bootstrap", "bootstrap-icons"].map(
+        (name) => `## ${name}\n\n${readFileSync(here(`./node_modules/${name}/LICENSE`), "utf8").trim()}\n`,
+      );
+      const source = `# Licenses of style sheets and icons\n\n${texts.join("\n---\n\n")}`;
+      this.emitFile({ type: "asset", fileName: "licenses-of-styles.md", source });
+    },
+  };
+}
+
 export default defineConfig({
   base: "/static/",
-  plugins: [iconSprite()],
+  plugins: [iconSprite(), licensesOfStyles()],
   css: {
     // Bootstrap 5.3 still uses @import and global functions; the noise is theirs, and 5.3 is pinned.
     preprocessorOptions: {
@@ -41,6 +56,8 @@ export default defineConfig({
     outDir: here("../src/tidewire/web/static"),
     emptyOutDir: true,
     manifest: true,
+    // Whoever passes on the assets passes on the licences of what is in them (MIT, Apache-2.0).
+    license: { fileName: "licenses.md" },
     target: "es2023",
     // An inlined data: script or style would meet the content security policy; files are cached for good anyway.
     assetsInlineLimit: 0,
@@ -52,11 +69,23 @@ export default defineConfig({
         welcome: here("./src/pages/welcome.ts"),
         "admin-websockets": here("./src/pages/admin-websockets.ts"),
         "admin-connections": here("./src/pages/admin-connections.ts"),
+        "admin-dashboard": here("./src/pages/admin-dashboard.ts"),
+        "admin-health": here("./src/pages/admin-health.ts"),
+        "admin-performance": here("./src/pages/admin-performance.ts"),
+        "admin-connection": here("./src/pages/admin-connection.ts"),
+        "admin-trace": here("./src/pages/admin-trace.ts"),
+        "admin-test-client": here("./src/pages/admin-test-client.ts"),
+        "admin-bans": here("./src/pages/admin-bans.ts"),
+        "admin-alerts": here("./src/pages/admin-alerts.ts"),
         "admin-rooms": here("./src/pages/admin-rooms.ts"),
+        "admin-activity": here("./src/pages/admin-activity.ts"),
+        "admin-users": here("./src/pages/admin-users.ts"),
+        "admin-user": here("./src/pages/admin-user.ts"),
         "api-docs": here("./src/pages/api-docs.ts"),
         streaming: here("./src/pages/streaming.ts"),
         quotes: here("./src/pages/quotes.ts"),
         quote: here("./src/pages/quote.ts"),
+        analytics: here("./src/pages/analytics.ts"),
       },
     },
   },

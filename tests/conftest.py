@@ -3,26 +3,83 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterator
+import functools
+import inspect
+import logging
+from collections.abc import AsyncIterator, Coroutine, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from tests.support.postgres import create_database, drop_database, empty_tables, postgres_server
+from tests.support.waiting import PATIENT
 from tidewire.store import migrate
 from tidewire.store.database import Database
 
-# What starts processes takes longest; begun last, one process of the tests would work on it while the others rest.
-SLOW = ("chaos", "app", "endurance", "browser", "flow")
+# What takes longest comes first: begun last, one process of the tests would work on it while the others rest. Folders
+# that share a demo stay together; of the others, what works most (web: Chromium) and what waits most take turns.
+TOGETHER = ("browser", "flow")
+BY_TURNS = ("chaos", "web", "app", "endurance", "quotes", "cli")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest; within a folder nothing changes its place."""
+    """Begin with what takes longest; within a file nothing changes its place."""
     here = Path(__file__).parent
-    ranks = {name: rank for rank, name in enumerate(SLOW)}
-    items.sort(key=lambda item: ranks.get(item.path.relative_to(here).parts[0], len(SLOW)))
+    files: dict[str, dict[Path, int]] = {}
+
+    def place(item: pytest.Item) -> tuple[int, int, int]:
+        folder = item.path.relative_to(here).parts[0]
+        met = files.setdefault(folder, {})
+        number = met.setdefault(item.path, len(met))
+        if folder in TOGETHER:
+            return 0, TOGETHER.index(folder), number
+        return (1, number, BY_TURNS.index(folder)) if folder in BY_TURNS else (2, 0, 0)
+
+    items.sort(key=place)
+
+
+@pytest.hookimpl(tryfirst=True, wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """End a coroutine that waits for ever with TimeoutError where it waits, so that it cleans up after itself.
+
+    uvloop does not pass on what pytest-timeout raises. What this cannot end, pytest-timeout does a little later: it
+    ends the whole process (``timeout_method``).
+    """
+    test = pyfuncitem.obj
+    if inspect.iscoroutinefunction(test):
+        marker = pyfuncitem.get_closest_marker("timeout")
+        whole_s = float(marker.args[0] if marker else pyfuncitem.config.getini("timeout"))
+        ceiling_s = max(whole_s - 20, whole_s / 2)
+
+        @functools.wraps(test)
+        async def bounded(*args: Any, **kwargs: Any) -> None:
+            async with asyncio.timeout(ceiling_s):
+                await test(*args, **kwargs)
+
+        pyfuncitem.obj = bounded
+    return (yield)
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """Undo what a test does to logging: its stream is closed when the test is over, and others would write there."""
+    root = logging.getLogger()
+    handlers, level, configured, config = (
+        root.handlers[:],
+        root.level,
+        structlog.is_configured(),
+        structlog.get_config(),
+    )
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    if configured:
+        structlog.configure(**config)
+    else:
+        structlog.reset_defaults()
 
 
 @pytest.fixture
@@ -83,7 +140,7 @@ async def migrated_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncI
 @pytest.fixture
 async def both(migrated_url: str) -> AsyncIterator[Database]:
     """A started, migrated database, once per kind."""
-    database = Database(migrated_url)
+    database = Database(migrated_url, PATIENT)
     await database.start()
     yield database
     await database.stop()

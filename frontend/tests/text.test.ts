@@ -47,6 +47,13 @@ describe("numbers and times", () => {
     expect([5, 200, 18_720, 273_600].map((s) => text.span(s))).toEqual(["5 s", "3 min 20 s", "5 h 12 min", "3 d 4 h"]);
     expect(text.ago(0.4)).toBe("just now");
     expect(text.ago(3.9)).toBe("3 s ago");
+    expect([0.4, 59, 85, 3_700, 180_000].map((s) => text.agoRoughly(s))).toEqual([
+      "just now",
+      "59 s ago",
+      "1 min ago",
+      "1 h ago",
+      "2 d ago",
+    ]);
   });
 
   it("show the time to the millisecond", () => {

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.support.hub_server import principal
 from tidewire.accounts.grants import FAMILIES, grant_for, own_room, require_enter, require_publish, resolve
 from tidewire.accounts.model import Role
+from tidewire.accounts.permissions import DEFAULTS
 from tidewire.core.errors import Forbidden, InvalidRequest
 
 UUID = "0b1f6d9a-9d3e-4a57-8f3e-0a1b2c3d4e5f"
@@ -20,7 +21,7 @@ USER, ADMIN = principal(7), principal(7, Role.ADMIN)
     [
         ("market:BRK.B", "", "e", "e"),
         (f"quote:{UUID}", "", "e", "e"),
-        ("analytics:sales", "", "", "e"),
+        ("analytics:quotes.h72.s-ca.p-personal_auto", "", "", "e"),
         ("admin:system_monitoring:7", "", "", "e"),
         ("admin:user_activity:8", "", "", ""),
         ("admin:performance:7", "", "", "e"),
@@ -38,13 +39,23 @@ def test_who_may_do_what(room: str, anonymous: str, user: str, admin: str) -> No
         assert ("e" if grant.enter else "") + ("p" if grant.publish else "") == wanted
 
 
+def test_watching_the_nodes_needs_the_permission_and_performance_the_role_too() -> None:
+    """A moderator who may read analytics watches the nodes, not performance; an administrator without it neither."""
+    moderator = principal(7, Role.MODERATOR)
+    without = principal(7, Role.ADMIN, permissions=DEFAULTS[Role.ADMIN] - {"analytics:read"})
+    rooms = [resolve(f"admin:{kind}:7") for kind in ("system_monitoring", "performance", "user_activity")]
+    assert [grant_for(moderator, room).enter for room in rooms] == [True, False, False]
+    assert [grant_for(without, room).enter for room in rooms] == [False, False, True]
+    assert not grant_for(moderator, resolve("admin:system_monitoring:8")).enter
+
+
 @pytest.mark.parametrize(
     "room",
     [
         "", ":", "app", "app:", "App:x", "app:X", "app:a b", "app:*", "app:\r\n", "app:../x", "app:{x}",
         "app:" + "a" * 125, "market:aapl", "market:", "market:A B", "market:AAPL\n", "quote:1", f"quote:{UUID.upper()}",
         "user:0", "user:x", "user:7 ", "admin:7", "admin:nothing:7", "admin:performance:", "admin:performance:7:8",
-        "unknown:x", "äpp:x",
+        "unknown:x", "äpp:x", "analytics:sales", "analytics:quotes.h0", "analytics:quotes.x", "analytics:quotes.s-CA",
     ],
 )  # fmt: skip
 def test_other_names_are_no_rooms(room: str) -> None:
@@ -67,7 +78,7 @@ def test_any_text_is_a_known_family_or_refused(text: str) -> None:
 def test_refusals_say_what_is_missing() -> None:
     """A refusal names the permission and what will not happen."""
     with pytest.raises(Forbidden, match="analytics:read") as entering:
-        require_enter(USER, resolve("analytics:sales"))
+        require_enter(USER, resolve("analytics:quotes"))
     assert entering.value.will_not
     with pytest.raises(Forbidden, match="rooms:publish"):
         require_publish(USER, resolve("app:lobby"))

@@ -97,7 +97,7 @@ async def _revoking(a: Node, b: Node, seed: int, rounds: int) -> tuple[int, int]
     chance, room = random.Random(seed), f"quote:{uuid.UUID(int=seed)}"
 
     def apply(change: UserChange) -> None:
-        b.hub.change_user(change.user_id, Role(change.role), change.permissions)
+        b.hub.standing.change_user(change.user_id, Role(change.role), change.permissions)
 
     async def review() -> None:
         raise AssertionError("no break happens here")
@@ -131,7 +131,7 @@ async def _revoking(a: Node, b: Node, seed: int, rounds: int) -> tuple[int, int]
             # Ten refused subscribes in a row end a connection, as they should.
             client.lose()
             client = await b.client("user-7")
-            b.hub.change_user(7, Role.USER, MAY if allowed else frozenset())
+            b.hub.standing.change_user(7, Role.USER, MAY if allowed else frozenset())
     heard.stop()
     return seen, revoked
 

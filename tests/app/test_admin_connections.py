@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import signal
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,11 @@ from tests.app.test_rooms_api import problem
 from tests.app.test_two_processes import both
 from tests.support.accounts import SECRET
 from tests.support.command import Service
+from tests.support.frozen import frozen
 from tests.support.platform import Served, served
 from tests.support.served import settings as environment_of
 from tests.support.valkey import ValkeyProcess, valkey
-from tests.support.waiting import until
+from tests.support.waiting import eventually, until
 from tests.support.ws_client import upgraded
 from tidewire.core.protocol import data_body
 
@@ -98,17 +99,16 @@ async def test_a_frozen_node_is_named_and_its_connection_not_called_closed(
             async with upgraded(int(url.rpartition(":")[2]), **headers) as bob, one.http("ada") as http:
                 held = (await bob.expect("connection", status="connected"))["connection_id"]
                 await answered(http, complete=True, matching=1)
-                two.process.send_signal(signal.SIGSTOP)
-                try:
+                with frozen(two.process.pid, tmp_path / "tidewire.db"):
                     missing = (await http.get(LIST)).json()
                     assert (missing["complete"], missing["connections"]) == (False, [])
                     assert [(each["node"], each["why"]) for each in missing["silent"]] == [("two", "no_answer")]
+                    file = (await http.get(f"{LIST}/export", params={"format": "ndjson"})).text.splitlines()
+                    assert json.loads(file[-1])["error"].startswith("This file is not whole: no answer from two (")
                     refused = await http.post(f"{LIST}/{held}/disconnect", json=REASON)
                     problem(refused, 503, "nodes_silent")
                     assert "two" in refused.json()["detail"]
                     problem(await http.get(f"{LIST}/{held}"), 503, "nodes_silent")
-                finally:
-                    two.process.send_signal(signal.SIGCONT)
                 # What it was asked while it stood still it does when it goes on, or it is asked again; never silently.
                 await answered(http, complete=True)
                 again = await http.post(f"{LIST}/{held}/disconnect", json=REASON)
@@ -140,12 +140,11 @@ async def test_one_message_to_many_rooms_of_all_nodes(tmp_path: Path, valkey: Va
 
 async def answered(http: httpx2.AsyncClient, **wanted: object) -> None:
     """Ask until the list is so."""
-    while True:
-        page = (await http.get(LIST)).json()
-        if all(page[name] == value for name, value in wanted.items()):
-            return
-        # No event tells that a node has been heard of.
-        await asyncio.sleep(0.05)
+    await eventually(
+        lambda: http.get(LIST),
+        lambda page: all(page.json()[name] == value for name, value in wanted.items()),
+        ceiling_s=60,
+    )
 
 
 async def test_without_the_broker_a_node_says_what_it_does_not_know(tmp_path: Path, valkey: ValkeyProcess) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import signal
@@ -18,6 +17,7 @@ from tests.support.command import Service
 from tests.support.platform import Served, served, settings_for
 from tests.support.served import settings
 from tests.support.valkey import BareClient, ValkeyProcess, valkey
+from tests.support.waiting import until
 from tidewire.app.platform import Platform
 from tidewire.core.errors import TidewireError
 from tidewire.core.fence import fence_of, tail_of
@@ -41,7 +41,7 @@ def venue(tmp_path: Path) -> Iterator[dict[str, Any]]:
 def evictions(venue: dict[str, Any]) -> int:
     """How many connections the market has thrown out."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(f"{venue['control_url']}/state", timeout=10) as answer:
+    with opener.open(f"{venue['control_url']}/state", timeout=60) as answer:
         found: int = json.load(answer)["counters"]["evicted"]
         return found
 
@@ -81,12 +81,10 @@ async def site(tmp_path: Path, valkey: ValkeyProcess) -> AsyncIterator[Served]:
         yield made
 
 
-async def until(site: Served, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+async def until_status(site: Served, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     """Return the status as soon as ``holds`` is true of it; the monitor is told each second at the latest."""
-    async with asyncio.timeout(CEILING_S):
-        while not holds(status := site.web.monitor.status()):  # noqa: ASYNC110 - the change happens elsewhere
-            await asyncio.sleep(0.02)
-    return status
+    await until(lambda: holds(site.web.monitor.status()), CEILING_S)
+    return site.web.monitor.status()
 
 
 def led_by(name: str, *waiting: str) -> Callable[[dict[str, Any]], bool]:
@@ -116,31 +114,31 @@ async def test_a_frozen_leader_is_replaced_and_is_not_heard_again(
     site.platform.bus.subscribe(TICK_CHANNEL, taken.receive)
     assert await code_of(site, "pause") == "feed_absent"
     with feed("first", tmp_path, valkey.url, venue) as first:
-        await until(site, led_by("first"))
+        await until_status(site, led_by("first"))
         with feed("second", tmp_path, valkey.url, venue) as second:
-            before = await until(site, led_by("first", "second"))
-            await until(site, lambda status: status["standby"][0]["reason"].startswith("first"))
+            before = await until_status(site, led_by("first", "second"))
+            await until_status(site, lambda status: status["standby"][0]["reason"].startswith("first"))
             assert await code_of(site, "reconnect", connection_id="connection_1") == "ok"
             assert await code_of(site, "move", symbol="IBM", connection_id="connection_1") == "ok"
             assert await code_of(site, "reconnect", connection_id="connection_7") == "not_found"
-            await until(site, led_by("first", "second"))
+            await until_status(site, led_by("first", "second"))
 
             first.process.send_signal(signal.SIGSTOP)
             old = before["leader"]["fence"]
-            after = await until(site, led_by("second"))
+            after = await until_status(site, led_by("second"))
             new = after["leader"]["fence"]
             assert new > old
             # What the frozen one may still have had on its way, sent by hand.
             stale = b'{"type":"market_tick","symbol":"AAPL","price":1,"volume":1,"timestamp":1.7e9,"source":"massive"'
             await BareClient(valkey.port).command("PUBLISH", TICK_CHANNEL, stale + tail_of(old))
-            await wait_for(lambda: site.platform.bus.gate.refused == 1)
+            await until(lambda: site.platform.bus.gate.refused == 1, CEILING_S)
             # Past the gate: what the old feed itself sends from here on, taken or not.
             site.platform.bus._bus.subscribe(TICK_CHANNEL, raw.receive)
 
             first.process.send_signal(signal.SIGCONT)
             first.logged("feed_waits")
             assert first.logged("feed_lease_lost")["will_not"]
-            await until(site, led_by("second", "first"))
+            await until_status(site, led_by("second", "first"))
             count = len(raw.payloads)
             await raw.wait(count + 50)
             assert {fence_of(payload) for payload in raw.payloads} == {new}
@@ -163,7 +161,7 @@ async def test_of_two_that_start_at_once_one_is_ever_heard(
     names = ("first", "second")
     with contextlib.ExitStack() as stack:
         pair = {name: stack.enter_context(feed(name, tmp_path, valkey.url, venue, announced=False)) for name in names}
-        started = await until(site, lambda status: any(led_by(*order)(status) for order in (names, names[::-1])))
+        started = await until_status(site, lambda status: any(led_by(*order)(status) for order in (names, names[::-1])))
         leader, waiting = started["leader"]["node"], started["standby"][0]["node"]
         old = started["leader"]["fence"]
         await raw.wait(100)
@@ -172,11 +170,11 @@ async def test_of_two_that_start_at_once_one_is_ever_heard(
         assert evictions(venue) == 0
 
         pair[leader].process.send_signal(signal.SIGSTOP)
-        new = (await until(site, led_by(waiting)))["leader"]["fence"]
+        new = (await until_status(site, led_by(waiting)))["leader"]["fence"]
         assert new > old
         pair[leader].process.send_signal(signal.SIGCONT)
         pair[leader].logged("feed_waits")
-        await until(site, led_by(waiting, leader))
+        await until_status(site, led_by(waiting, leader))
         await raw.wait(len(raw.payloads) + 50)
         fences = [fence_of(payload) for payload in raw.payloads]
         # The old number never comes after the new one, in all that was ever published.
@@ -185,23 +183,24 @@ async def test_of_two_that_start_at_once_one_is_ever_heard(
         assert site.platform.bus.gate.refused == 0
 
 
+@pytest.mark.long
 async def test_a_killed_leader_is_replaced_and_a_pause_outlives_it(
     tmp_path: Path, valkey: ValkeyProcess, venue: dict[str, Any], site: Served
 ) -> None:
     """SIGKILL: the second takes over, still paused as an operator wanted; a clean end hands over without waiting."""
     with feed("second", tmp_path, valkey.url, venue) as second:
-        await until(site, led_by("second"))
+        await until_status(site, led_by("second"))
         with feed("first", tmp_path, valkey.url, venue) as first:
-            await until(site, led_by("second", "first"))
+            await until_status(site, led_by("second", "first"))
             assert await code_of(site, "pause", reason="storm") == "ok"
-            await until(site, lambda status: status["paused"] is not None)
+            await until_status(site, lambda status: status["paused"] is not None)
             await until_heard_pause(site)
             second.kill()
-            status = await until(site, lambda status: status["leader"]["node"] == "first")
+            status = await until_status(site, lambda status: status["leader"]["node"] == "first")
             assert status["paused"]["reason"] == "storm"
             assert status["connected_count"] == 0
             assert await code_of(site, "resume") == "ok"
-            await until(site, led_by("first"))
+            await until_status(site, led_by("first"))
             assert evictions(venue) == 0
             assert first.stop() == 0
             assert (await BareClient(valkey.port).command("EXISTS", "tidewire:{feed}:lease")) == b":0"
@@ -215,12 +214,12 @@ async def test_who_loses_the_lease_ends_every_line(tmp_path: Path, valkey: Valke
     try:
         assert platform.feed is not None
         source = platform.feed.source
-        await wait_for(lambda: source.health().connected_count == 1)
+        await until(lambda: source.health().connected_count == 1, CEILING_S)
         await bare.command("SET", "tidewire:{feed}:lease", "9999999999999 another")
-        await wait_for(lambda: source.health().connected_count == 0)
+        await until(lambda: source.health().connected_count == 0, CEILING_S)
         assert platform.feed.fence() is None
         await bare.command("DEL", "tidewire:{feed}:lease")
-        await wait_for(lambda: source.health().connected_count == 1)
+        await until(lambda: source.health().connected_count == 1, CEILING_S)
         assert platform.feed.statistics()["changes"] == 2
     finally:
         await platform.stop()
@@ -245,10 +244,3 @@ async def until_heard_pause(site: Served) -> None:
     subscription = site.platform.bus.subscribe("tidewire:feed:status", inbox.receive)
     await inbox.wait(2)
     subscription.close()
-
-
-async def wait_for(holds: Callable[[], bool]) -> None:
-    """Let the loop turn until ``holds``; what makes it true comes over a socket."""
-    async with asyncio.timeout(CEILING_S):
-        while not holds():  # noqa: ASYNC110 - nobody tells it
-            await asyncio.sleep(0.01)

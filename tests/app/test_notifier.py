@@ -25,11 +25,11 @@ async def test_ready_watchdog_and_stopping_are_said(tmp_path: Path) -> None:
         notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "20000"})
         notifier.ready("serving http://here")
         loop = asyncio.get_running_loop()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(45):
             said = [await loop.sock_recv(systemd, 200) for _ in range(4)]
         assert said == [b"READY=1\nSTATUS=serving http://here", *[b"WATCHDOG=1"] * 3]
         notifier.stopping()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(45):
             while await loop.sock_recv(systemd, 200) != b"STOPPING=1":
                 pass
 

@@ -17,7 +17,7 @@ from tests.app.test_rooms_api import make_key
 from tests.support.platform import served
 
 # Asked for one by one by everybody: a route that is never entered is not tested. Ada, the administrator, is user 1.
-KNOWN = ["app:lobby", "market:AAPL", "user:1", "admin:performance:1", f"quote:{UUID(int=7)}", "analytics:x"]
+KNOWN = ["app:lobby", "market:AAPL", "user:1", "admin:performance:1", f"quote:{UUID(int=7)}", "analytics:quotes"]
 KNOWN += ["*", "..", "%00", "app:" + "x" * 300, "admin:performance:2"]
 NAMES = st.one_of(st.sampled_from(KNOWN), st.text(min_size=1, max_size=40))
 JSON = st.recursive(
@@ -52,7 +52,7 @@ def test_no_request_is_answered_with_a_fault(tmp_path: Path) -> None:
         try:
             key = runner.run(make_key(made, "ada", "rooms:publish")).key
             callers = [made.headers("ada"), {"Authorization": f"Bearer {key}"}, {"Authorization": "Bearer twk_x"}, {}]
-            client = httpx2.AsyncClient(base_url=made.origin)
+            client = httpx2.AsyncClient(base_url=made.origin, timeout=60)
             paths = runner.run(client.get("/openapi.json", headers=made.headers("ada"))).json()["paths"]
             operations = [
                 (method.upper(), path)

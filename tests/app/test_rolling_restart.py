@@ -13,6 +13,8 @@ from tests.support.rolling_run import restart, rolling_run
 from tests.support.served import settings
 from tests.support.valkey import ValkeyProcess, valkey
 
+pytestmark = pytest.mark.long
+
 __all__ = ["valkey"]
 
 ROOMS = 5

@@ -223,7 +223,7 @@ async def test_history_is_what_the_room_remembers(site: Served) -> None:
         assert told["offset"] == 5
         assert [(message["offset"], message["data"]) for message in told["messages"]] == [(4, 3), (5, 4)]
         site.tick("AAPL", 5.0)
-        problem(await http.get("/api/v1/rooms/admin:performance:1/history"), 400, "bad_request")
+        problem(await http.get("/api/v1/rooms/admin:performance:1/history"), 403, "permission_denied")
         problem(await http.get("/api/v1/rooms/user:1/history"), 403, "permission_denied")
         problem(await http.get("/api/v1/rooms/nonsense/history"), 400, "bad_request")
         for limit in ("0", "1001", "x", "-1", "1e3"):

@@ -13,7 +13,7 @@ import pytest
 from tests.app.test_two_processes import both
 from tests.support.platform import Served
 from tests.support.valkey import BareClient, ValkeyProcess, valkey
-from tests.support.waiting import until
+from tests.support.waiting import eventually, until
 from tests.support.ws_client import RawClient
 
 __all__ = ["valkey"]
@@ -54,9 +54,11 @@ SUM = "local n = 0; for _, v in ipairs(redis.call('HVALS', KEYS[1])) do n = n + 
 
 async def told(server: ValkeyProcess, count: int) -> None:
     """Return when the numbers that the nodes have written of bob make so many."""
-    # The test's own ceiling ends this.
-    while await BareClient(server.port).command("EVAL", SUM, "1", KEY) != b":%d" % count:  # noqa: ASYNC110 - no event
-        await asyncio.sleep(0.02)
+    await eventually(
+        lambda: BareClient(server.port).command("EVAL", SUM, "1", KEY),
+        lambda sum_: sum_ == b":%d" % count,
+        ceiling_s=60,
+    )
 
 
 async def written(*sites: Served) -> None:

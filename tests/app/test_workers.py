@@ -69,7 +69,7 @@ class Crew:
         """Return the samples of one metric, of the supervisor or of one of its processes, by labels."""
         url = self.said["metrics_url"] if place is None else self.said["workers"][place]["metrics_url"]
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(f"{url}/metrics", timeout=10) as answer:
+        with opener.open(f"{url}/metrics", timeout=60) as answer:
             lines = answer.read().decode().splitlines()
         found = [line.rpartition(" ") for line in lines if line.startswith((f"{name} ", f"{name}{{"))]
         return {labels.removeprefix(name): float(value) for labels, _, value in found}
@@ -214,6 +214,7 @@ async def test_a_rolling_restart_refuses_nobody_and_a_second_signal_ends_at_once
     assert any("second signal" in line["event"] for line in crew.service.log())
 
 
+@pytest.mark.long
 async def test_a_killed_parent_leaves_nobody(crew: Crew) -> None:
     """SIGKILL of the supervisor: its children drain their clients and end by themselves."""
     sockets = await crew.open(10)
@@ -223,6 +224,7 @@ async def test_a_killed_parent_leaves_nobody(crew: Crew) -> None:
         await asyncio.to_thread(wait_until_gone, pid)
 
 
+@pytest.mark.long
 def test_what_cannot_start_ends_with_a_reason(tmp_path: Path, valkey: ValkeyProcess) -> None:
     """A universe that is not there: the feed's own words, those of the parent, exit code 1, nobody left."""
     values = settings(tmp_path, TIDEWIRE_REDIS_URL=valkey.url, WEBSOCKET_CONNECTION_2_SYMBOLS="")
@@ -234,6 +236,7 @@ def test_what_cannot_start_ends_with_a_reason(tmp_path: Path, valkey: ValkeyProc
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 def test_a_taken_metrics_port_names_its_own_key(tmp_path: Path, valkey: ValkeyProcess) -> None:
     """Whoever reads it must not change the port of the pages."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -245,6 +248,7 @@ def test_a_taken_metrics_port_names_its_own_key(tmp_path: Path, valkey: ValkeyPr
     assert "choose another with TIDEWIRE_METRICS_PORT." in done.stderr
 
 
+@pytest.mark.long
 async def test_a_frozen_worker_is_replaced(
     tmp_path: Path, valkey: ValkeyProcess, port: SharedPort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -259,10 +263,13 @@ async def test_a_frozen_worker_is_replaced(
             await supervisor.start()
             (frozen,) = supervisor.facts()
             os.kill(frozen["pid"], signal.SIGSTOP)
-            async with asyncio.timeout(CEILING_S):
-                while (now := supervisor.facts()[0])["restarts"] == 0 or now["state"] != "ready":  # noqa: ASYNC110
-                    await asyncio.sleep(0.05)
-            assert now["ends"] == ["killed by SIGKILL"]
+
+            def back() -> bool:
+                now = supervisor.facts()[0]
+                return bool(now["restarts"]) and now["state"] == "ready"
+
+            await until(back, CEILING_S)
+            assert supervisor.facts()[0]["ends"] == ["killed by SIGKILL"]
         finally:
             assert await supervisor.stop() == 0
     assert [line["pid"] for line in logs if line["event"] == "worker_frozen"] == [frozen["pid"]]

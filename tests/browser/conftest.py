@@ -14,12 +14,17 @@ from tests.support.quote_site import QuoteSite, QuoteVisitors, quote_site
 
 __all__ = ["demo"]
 
+# One file for each page that is tested here.
+QUICK = {"test_columns", "test_login", "test_quotes_together"}
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test of this folder."""
+    """Mark every test of this folder; most are long, and the same pages are tested in-process in tests/web, too."""
     for item in items:
         if "tests/browser/" in item.path.as_posix():
             item.add_marker(pytest.mark.browser)
+            if item.path.stem not in QUICK:
+                item.add_marker(pytest.mark.long)
 
 
 @pytest.fixture(scope="package")

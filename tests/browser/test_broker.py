@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from tests.support.axe import violations
 from tests.support.browser import Complaints, Visitors, open_feed
 from tests.support.command import Service
+from tests.support.frozen import frozen
 from tests.support.served import USERS, add_admin, serving, settings
 from tests.support.valkey import ValkeyProcess, valkey
 
@@ -85,16 +85,13 @@ def test_a_frozen_broker_is_shown_with_its_circuit_and_so_is_its_recovery(site: 
     expect(page.locator("[data-testid=column][data-status=connected]")).to_have_count(2)
 
 
-def test_a_node_that_is_not_heard_is_named_until_it_is(site: Site) -> None:
+def test_a_node_that_is_not_heard_is_named_until_it_is(site: Site, tmp_path: Path) -> None:
     """SIGSTOP of the other node: a banner with its name, its row unknown; SIGCONT: as before."""
     page = site.page
     expect(badge(page, "two", "bus")).to_have_attribute("data-state", "up")
-    site.other.process.send_signal(signal.SIGSTOP)
-    try:
+    with frozen(site.other.process.pid, tmp_path / "tidewire.db"):
         expect(page.get_by_text("The node two has not been heard of since")).to_be_visible()
         expect(badge(page, "two", "bus")).to_have_attribute("data-state", "unknown")
         expect(badge(page, "one", "bus")).to_have_attribute("data-state", "up")
-    finally:
-        site.other.process.send_signal(signal.SIGCONT)
     expect(badge(page, "two", "bus")).to_have_attribute("data-state", "up")
     expect(page.get_by_text("The node two has not been heard of since")).to_have_count(0)

@@ -159,12 +159,12 @@ async def test_a_frozen_server_is_an_error_within_a_second_or_so(
     held = await lease.ask()
     valkey.freeze()
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(45):
             with pytest.raises(BusError, match="no answer in time"):
                 await lease.ask()
     finally:
         valkey.thaw()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(45):
         assert (await lease.look()).fence == held.fence
 
 

@@ -11,8 +11,10 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.bus.conftest import QUICK
+from tests.support.bus import until_state
 from tests.support.fault_proxy import FaultProxy
 from tests.support.valkey import ValkeyProcess
+from tests.support.waiting import eventually
 from tidewire.bus.redis_log import RedisRoomLog
 from tidewire.bus.room_log import Bounds, Place
 from tidewire.core.clock import SystemClock
@@ -39,10 +41,10 @@ class Pair:
     async def fail_over(self) -> None:
         """The primary is killed, the replica promoted, the address points there; return once the log is back."""
         self.primary.kill()
-        await until(self.log, "down")
+        await until_state(self.log, "down")
         await ask(self.replica, "REPLICAOF", "NO", "ONE")
         self.proxy.target = self.replica.port
-        await until(self.log, "up")
+        await until_state(self.log, "up")
 
 
 async def ask(server: ValkeyProcess, *words: str) -> object:
@@ -54,25 +56,13 @@ async def ask(server: ValkeyProcess, *words: str) -> object:
         await client.aclose()
 
 
-async def until(log: RedisRoomLog, state: str) -> None:
-    """Return once the log is like that."""
-    told = asyncio.Event()
-    watch = log.on_state(told.set)
-    try:
-        async with asyncio.timeout(20):
-            while log.status().state != state:
-                told.clear()
-                await told.wait()
-    finally:
-        watch.close()
-
-
 async def copied(primary: ValkeyProcess, replica: ValkeyProcess) -> None:
     """Return once the replica has everything and the primary knows it."""
-    async with asyncio.timeout(20):
-        # Servers tell each other, not us: there is no event to wait for.
-        while not await _linked(replica) or await ask(primary, "WAIT", "1", "1000") != 1:  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+
+    async def done() -> bool:
+        return await _linked(replica) and await ask(primary, "WAIT", "1", "1000") == 1
+
+    await eventually(done)
 
 
 async def _linked(replica: ValkeyProcess) -> bool:
@@ -144,13 +134,15 @@ async def test_what_no_replica_has_is_acknowledged_only_without_wait(pair: Pair,
 
 async def added(pair: Pair, payload: bytes, key: str) -> Place:
     """Append, again with the same key while the outcome is unknown."""
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                return await pair.add(payload, key)
-            except BusError:
-                pair.asked_again += 1
-                await asyncio.sleep(0.05)
+
+    async def once() -> Place:
+        try:
+            return await pair.add(payload, key)
+        except BusError:
+            pair.asked_again += 1
+            raise
+
+    return await eventually(once, in_vain=(BusError,))
 
 
 async def test_a_repeated_publish_waits_for_what_the_first_one_wrote(pair: Pair, mode: int) -> None:
@@ -161,7 +153,7 @@ async def test_a_repeated_publish_waits_for_what_the_first_one_wrote(pair: Pair,
     again = asyncio.Event()
     watch = pair.log.on_connect(lambda _: again.set())
     pair.proxy.reset()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(45):
         await again.wait()
     watch.close()
     second = await asyncio.gather(pair.add(b"a", "k"), return_exceptions=True)

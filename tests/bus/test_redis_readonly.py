@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator
@@ -12,9 +11,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.bus.conftest import QUICK, MakeBus
-from tests.support.bus import Inbox, Notices, wait_for_status
+from tests.support.bus import Inbox, Notices, until_circuit, wait_for_status
 from tests.support.fault_proxy import FaultProxy
 from tests.support.valkey import BareClient, ValkeyProcess
+from tests.support.waiting import eventually, until
 from tidewire.bus.redis import RedisBus
 from tidewire.bus.redis_lease import RedisLease
 from tidewire.bus.redis_log import RedisRoomLog
@@ -36,19 +36,6 @@ async def started(url: str, limits: BrokerLimits = QUICK) -> AsyncIterator[Redis
     await log.start()
     yield log
     await log.stop()
-
-
-async def until(log: RedisRoomLog, circuit: str) -> None:
-    """Return once the circuit is like that."""
-    told = asyncio.Event()
-    watch = log.commands.changed.add(told.set)
-    try:
-        async with asyncio.timeout(20):
-            while log.status().circuit != circuit:
-                told.clear()
-                await told.wait()
-    finally:
-        watch.close()
 
 
 async def add(log: RedisRoomLog, payload: bytes = b"x") -> Place:
@@ -81,13 +68,12 @@ async def test_a_publish_to_a_server_that_has_become_a_replica_is_refused_as_suc
         before = await add(log)
         await demote(valkey)
         assert (await refused(log)).code == "broker_readonly"
-        await until(log, "open")
+        await until_circuit(log, "open")
         assert (await refused(log)).code == "broker_unavailable"
-        async with asyncio.timeout(20):
-            while "replica" not in log.status().reason:  # noqa: ASYNC110 - a reason alone is no event
-                await asyncio.sleep(0.02)
+        # A reason alone is no event.
+        await until(lambda: "replica" in log.status().reason, 20)
         assert await command(valkey, "REPLICAOF", "NO", "ONE") == b"+OK"
-        await until(log, "closed")
+        await until_circuit(log, "closed")
         after = await add(log)
         assert (after.epoch, after.offset) == (before.epoch, 2)
 
@@ -96,7 +82,7 @@ async def test_a_quiet_log_notices_by_itself(valkey: ValkeyProcess) -> None:
     """Nobody publishes: the circuit opens all the same, so that everybody is told before they try."""
     async with started(valkey.url) as log:
         await demote(valkey)
-        await until(log, "open")
+        await until_circuit(log, "open")
         assert "replica" in log.status().reason
 
 
@@ -114,11 +100,14 @@ async def test_a_bus_goes_where_the_primary_is(valkey: ValkeyProcess, channel: s
                 await each.subscribe(channel, inbox.receive if each is there else lambda *_: None).ready()
             proxy.target = primary.port
             await demote(valkey, ("127.0.0.1", str(primary.port)))
-            async with asyncio.timeout(20):
-                while "down" not in notices.names:
-                    if busy:
-                        bus.publish(channel, [b"unheard"])
-                    await asyncio.sleep(0.01)
+
+            def down() -> bool:
+                told = "down" in notices.names
+                if busy and not told:
+                    bus.publish(channel, [b"unheard"])
+                return told
+
+            await until(down, 20)
             assert "replica" in notices.states[notices.names.index("down")].reason
             await wait_for_status(bus, lambda status: status.state != "down")
             # What came to the old server in its last second as a primary's replica was heard by nobody here.
@@ -161,16 +150,14 @@ async def test_a_server_that_cannot_save_is_told_and_tried_again(valkey: ValkeyP
         in_the_way.mkdir()
         assert await command(valkey, "CONFIG", "SET", "save", "3600 1") == b"+OK"
         await command(valkey, "BGSAVE")
-        async with asyncio.timeout(20):
-            # The server tells its log, not us: there is no event to wait for.
-            while b"rdb_last_bgsave_status:err" not in await command(valkey, "INFO", "persistence"):  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
+        failed = b"rdb_last_bgsave_status:err"
+        await eventually(lambda: command(valkey, "INFO", "persistence"), lambda info: failed in info)
         assert (await refused(log)).code == "broker_readonly"
-        await until(log, "open")
+        await until_circuit(log, "open")
         assert "MISCONF" in (await refused(log)).message
         in_the_way.rmdir()
         assert await command(valkey, "SAVE") == b"+OK"
-        await until(log, "closed")
+        await until_circuit(log, "closed")
         assert (await add(log, b"after")).offset == 2
         reading = await log.read("app:x", bounds=WIDE, since=Place(first.epoch, 0))
         assert [entry.payload for entry in reading.entries] == [b"before", b"after"]

@@ -7,16 +7,18 @@ import contextlib
 import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from tests.bus.conftest import QUICK
-from tests.support.bus import Inbox, Notices
+from tests.support.bus import Inbox, Notices, until_state
 from tests.support.tls import Certificate, TlsFront, make_certificate
 from tests.support.valkey import ValkeyProcess
 from tests.support.valkey_cluster import ValkeyCluster
+from tests.support.waiting import eventually
 from tidewire.bus.redis import RedisBus
 from tidewire.bus.redis_cluster import RedisClusterBus
 from tidewire.bus.redis_cluster_log import RedisClusterLog
@@ -58,10 +60,8 @@ async def _fronted(certificate: Certificate) -> AsyncIterator[Guarded]:
         await made.start()
         for server, front in zip(made.servers, fronts, strict=True):
             front.target = server.port
-        async with asyncio.timeout(20):
-            # Servers tell each other, not us: there is no event to wait for.
-            while not all([await _announced(made, each) == set(ports) for each in range(3)]):  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
+        for each in range(3):
+            await eventually(partial(_announced, made, each), lambda known: known == set(ports))
         yield Guarded(made, ports, certificate)
 
 
@@ -129,11 +129,11 @@ async def test_rooms_of_a_cluster_over_tls(guarded: Guarded) -> None:
         await log.append(rooms[0], b"moved", bounds=WIDE)
         await notices.wait(lambda told: channel_of(rooms[0]) in told.gaps)
         guarded.cluster.servers[1].kill()
-        await _until(log, "degraded")
+        await until_state(log, "degraded")
         with pytest.raises(BusError):
             await log.append(rooms[1], b"refused", bounds=WIDE)
         await asyncio.to_thread(guarded.cluster.servers[1].start)
-        await _until(log, "up")
+        await until_state(log, "up")
         assert await _again(log, rooms[1]) == 1
 
 
@@ -180,22 +180,5 @@ async def _leads(url: str) -> bool:
 
 async def _again(log: RedisClusterLog, room: str) -> int:
     """Append until it is taken: a server that comes back says CLUSTERDOWN until it has heard of the others."""
-    async with asyncio.timeout(40):
-        while True:
-            try:
-                return (await log.append(room, b"again", bounds=WIDE)).place.offset
-            except BusError:
-                await asyncio.sleep(0.05)
-
-
-async def _until(log: RedisClusterLog, state: str) -> None:
-    """Return once the log is like that."""
-    told = asyncio.Event()
-    watch = log.on_state(told.set)
-    try:
-        async with asyncio.timeout(40):
-            while log.status().state != state:
-                told.clear()
-                await told.wait()
-    finally:
-        watch.close()
+    added = await eventually(lambda: log.append(room, b"again", bounds=WIDE), ceiling_s=40, in_vain=(BusError,))
+    return added.place.offset

@@ -37,7 +37,7 @@ class _BareSubscriber:
         return subscriber
 
     async def expect(self, data: bytes) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(45):
             assert await self.reader.readexactly(len(data)) == data
 
 

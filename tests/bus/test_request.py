@@ -40,9 +40,10 @@ async def test_the_reply_with_the_same_id_is_returned() -> None:
     """Replies to others, malformed ones and a second one are counted and change nothing."""
     bus, requester = await started()
     wanted = json.dumps({"id": "q1", "ok": True}).encode()
-    answer_with(bus, b"not json", b'{"id":7}', b'{"id":"other"}', wanted, wanted)
+    deep = b'{"id":"q1","more":' + b"[" * 100_000
+    answer_with(bus, b"not json", deep, b'{"id":7}', b'{"id":"other"}', wanted, wanted)
     assert await requester.ask(ASK, "q1", b"{}", timeout_s=5.0) == wanted
-    assert requester.statistics() == {"asked": 1, "unanswered": 0, "unexpected": 4, "pending": 0}
+    assert requester.statistics() == {"asked": 1, "unanswered": 0, "unexpected": 5, "pending": 0}
 
 
 async def test_silence_becomes_an_error_with_what_to_do() -> None:

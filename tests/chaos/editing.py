@@ -28,6 +28,7 @@ from tests.support.edit_checker import Copy, EditHistory, Row
 from tests.support.history_checker import Entered, Published, Violation
 from tests.support.population import SOCKETS_EACH
 from tests.support.quotes import BASIC
+from tests.support.waiting import eventually, until
 
 # Texts, so that each edit has words of its own. The last two are everybody's in the quote.
 FIELDS = ("vehicle_make", "vehicle_model", "driver_name", "customer_name", "notes")
@@ -190,9 +191,7 @@ class EditStorm:
         return chance.choice(serving).port if serving else None
 
     async def _all_inside(self) -> None:
-        async with asyncio.timeout(INSIDE_CEILING_S):
-            while not all(tab.has_version(1) for tab in self.tabs):  # noqa: ASYNC110 - there are dozens
-                await asyncio.sleep(0.05)
+        await until(lambda: all(tab.has_version(1) for tab in self.tabs), INSIDE_CEILING_S)
 
     async def _hop(self) -> None:
         while self.scale.hops:
@@ -220,9 +219,7 @@ class EditStorm:
         stored = await self._count()
         for proxy in self.plant.proxies:
             proxy.set("blackhole")
-        async with asyncio.timeout(INSIDE_CEILING_S):
-            while await self._count() < stored + len(self._made):  # noqa: ASYNC110 - rows in a database
-                await asyncio.sleep(0.02)
+        await eventually(self._count, lambda rows: rows >= stored + len(self._made), ceiling_s=INSIDE_CEILING_S)
         await asyncio.gather(*(node.kill() for node in self.plant.serving))
         for proxy in self.plant.proxies:
             # What they had begun to publish must not come after their end.
@@ -240,9 +237,8 @@ class EditStorm:
         begun = loop.time()
         newest = {copy.quote_id: copy.version for copy in await self._stored()}
         try:
-            async with asyncio.timeout(CONVERGE_CEILING_S):
-                while not all(tab.has_version(newest[tab.page.quote_id]) for tab in self.tabs):  # noqa: ASYNC110
-                    await asyncio.sleep(0.01)
+            caught_up = lambda: all(tab.has_version(newest[tab.page.quote_id]) for tab in self.tabs)  # noqa: E731
+            await until(caught_up, CONVERGE_CEILING_S)
         except TimeoutError:
             self.ledger.wrong.append("somebody never caught up")
         return loop.time() - begun

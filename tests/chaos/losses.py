@@ -13,6 +13,7 @@ from tests.chaos.follower import Follower
 from tests.chaos.storm import Storm
 from tests.support.history_checker import Entered
 from tests.support.valkey import BareClient, ValkeyProcess
+from tests.support.waiting import eventually
 
 # More than a room remembers (hub/room.py, RoomRules).
 FORGOTTEN = 1_050
@@ -63,8 +64,7 @@ class Losses:
         await asyncio.to_thread(replica.start)
         client = BareClient(replica.port)
         assert await client.command("REPLICAOF", "127.0.0.1", str(old.port)) == b"+OK"
-        while not await _in_step(client):  # noqa: ASYNC110 - the server announces nothing
-            await asyncio.sleep(0.02)
+        await eventually(lambda: _in_step(client))
         replica.freeze()
         await self._storm.ledger.wait(self._storm.ledger.acknowledged + 40)
         self._note()

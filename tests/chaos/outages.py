@@ -23,6 +23,7 @@ from tests.chaos.wire import Message as Said
 from tests.chaos.wire import Wire, open_wire
 from tests.chaos.witness import watching
 from tests.support.postgres import stopped_processes
+from tests.support.waiting import eventually, until
 
 CEILING_S = 60.0
 PAUSE_S = 0.05
@@ -60,12 +61,10 @@ async def freeze(storm: Storm, lasts_s: float) -> Frozen:
     begun = loop.time()
     storm.plant.valkey.freeze()
     try:
-        until = asyncio.create_task(_unready(storm.plant))
-        async with asyncio.timeout(CEILING_S):
-            while len(storm.seen.degraded) < clients:  # noqa: ASYNC110 - two hundred clients are told
-                await asyncio.sleep(0.01)
+        unready = asyncio.create_task(_unready(storm.plant))
+        await until(lambda: len(storm.seen.degraded) >= clients, CEILING_S)
         told_s = max(storm.seen.degraded[:clients]) - begun
-        unready_s = await until - begun
+        unready_s = await unready - begun
         await asyncio.sleep(max(0.0, lasts_s - (loop.time() - begun)))
     finally:
         storm.plant.valkey.thaw()
@@ -82,11 +81,11 @@ async def freeze(storm: Storm, lasts_s: float) -> Frozen:
 
 async def _unready(plant: Plant) -> float:
     """Return when no node is ready any more, as a load balancer sees it."""
-    async with httpx2.AsyncClient(trust_env=False, timeout=10) as http:
+    async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
 
         async def asked(node: Node) -> None:
-            while (await http.get(f"http://127.0.0.1:{node.port}/readyz")).status_code != 503:  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
+            url = f"http://127.0.0.1:{node.port}/readyz"
+            await eventually(lambda: http.get(url), lambda answer: answer.status_code == 503, ceiling_s=CEILING_S)
 
         await asyncio.gather(*map(asked, plant.nodes))
     return asyncio.get_running_loop().time()

@@ -29,7 +29,7 @@ from tidewire.core.clock import SystemClock
 from tidewire.store.database import Database
 
 CODES = {"disable": 4511, "log out": 4512}
-CEILING_S = 30.0
+CEILING_S = 45.0
 
 
 @dataclass
@@ -288,7 +288,7 @@ class Rounds:
 
 async def _until_blind(port: int) -> None:
     """Return when the node hears the bus again and has twice asked the database about its clients in vain since."""
-    async with asyncio.timeout(CEILING_S), httpx2.AsyncClient(trust_env=False, timeout=10) as http:
+    async with asyncio.timeout(CEILING_S), httpx2.AsyncClient(trust_env=False, timeout=60) as http:
         failed: list[float] = []
         while not failed or failed[-1] < failed[0] + 2:
             text = (await http.get(f"http://127.0.0.1:{port}/metrics")).text

@@ -17,6 +17,7 @@ from tests.chaos.plant import Plant
 from tests.chaos.publisher import Ledger, Poster, Publisher, Speaker
 from tests.support.history_checker import Entered, Message, Published, Violation, check
 from tests.support.population import SOCKETS_EACH
+from tests.support.waiting import until
 
 # Users that publish over the socket; the others follow.
 SPEAKERS = 10
@@ -174,9 +175,7 @@ class Storm:
 
     async def all_inside(self) -> None:
         """Return when every follower is in its room."""
-        async with asyncio.timeout(self._ceiling_s):
-            while not all(follower.inside for follower in self.followers):  # noqa: ASYNC110 - there are hundreds
-                await asyncio.sleep(0.05)
+        await until(lambda: all(follower.inside for follower in self.followers), self._ceiling_s)
 
     async def _hop(self) -> None:
         while self.scale.hops:

@@ -14,7 +14,7 @@ from tests.chaos.editing import EditScale, EditStorm
 from tests.chaos.plant import plant
 from tests.support.seed import seed
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
 # The whole of one, on a machine that runs other suites.
 CEILING_S = 300.0
 

@@ -60,6 +60,7 @@ async def test_without_postgres_messages_flow_and_what_needs_it_is_refused(tmp_p
     assert outcome.refusals == {}
 
 
+@pytest.mark.long
 async def test_all_clients_of_a_killed_node_come_back_at_once(tmp_path: Path) -> None:
     """SIGKILL of one of two nodes: the other lets all of its clients in and resumes them, refuses none, serves on."""
     scale = Scale(publishes=1, clients=300, rooms=15, publishers=4, rate=20.0, hops=0.0)
@@ -78,6 +79,7 @@ async def test_all_clients_of_a_killed_node_come_back_at_once(tmp_path: Path) ->
     assert len(found.delays) > 0
 
 
+@pytest.mark.long
 async def test_what_comes_after_a_revocation_reaches_nobody_on_either_node(tmp_path: Path) -> None:
     """Users disabled and logged out amid publishes, on both nodes and on one that is cut off: nothing from later."""
     async with asyncio.timeout(CEILING_S), plant(tmp_path, users=20) as built, registrar(built, seed(1)) as office:
@@ -89,6 +91,7 @@ async def test_what_comes_after_a_revocation_reaches_nobody_on_either_node(tmp_p
     assert found.before > 0
 
 
+@pytest.mark.long
 async def test_who_can_ask_neither_the_bus_nor_the_database_sends_nothing(tmp_path: Path) -> None:
     """A node that missed a revocation and finds Postgres dead is silent; with Postgres back it goes on, correctly."""
     async with asyncio.timeout(CEILING_S), plant(tmp_path, users=20) as built, registrar(built, seed(1)) as office:

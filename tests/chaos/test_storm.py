@@ -45,6 +45,7 @@ async def test_two_nodes_die_and_so_does_what_they_stand_on(tmp_path: Path) -> N
         check(await Storm(built, scale, seed(1)).play(), scale)
 
 
+@pytest.mark.long
 async def test_the_workers_of_a_supervisor_and_its_feed_die(tmp_path: Path) -> None:
     """Two workers on one port and a feed, each killed and started again by their supervisor: the same promise."""
     scale = replace(SMALL, publishes=500, clients=30, faults=CREW_BREAKS)
@@ -78,6 +79,7 @@ def check(outcome: Outcome, scale: Scale) -> None:
     assert outcome.again > 0
 
 
+@pytest.mark.long
 async def test_workers_on_a_cluster_share_rooms_and_outlive_a_shards_primary(tmp_path: Path) -> None:
     """``serve --workers 2`` on three shards, one killed for good: its replica takes over, its rooms are told, no other.
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from datetime import date
 from itertools import islice
@@ -16,9 +17,17 @@ import pytest
 
 from tests.support.command import Service
 from tests.support.population import DIRECT
+from tidewire.cli.demo_history import HOURS, NUMBER, pasts, store_pasts
 from tidewire.cli.demo_script import COLLEAGUES, pair, rounds, samples
 from tidewire.client import Client, Message, Presence
+from tidewire.quotes.editing import index_of, replayed
 from tidewire.quotes.model import FIELDS, read_value
+from tidewire.quotes.plan_shelf import load_plans
+from tidewire.store.database import Database
+from tidewire.store.quote_records import QuoteFilter
+from tidewire.store.quotes import Quotes
+
+pytestmark = pytest.mark.long
 
 TODAY = date(2026, 1, 31)
 # An edit and a calculation come seconds after somebody has; this is for a machine that has no time.
@@ -62,9 +71,11 @@ def _bind(demo: dict[str, Any], quote_id: str, version: object) -> bool:
 def test_the_demo_opens_with_quotes_in_different_states(demo: dict[str, Any]) -> None:
     """Drafts and a bound one are there when it says that it runs; its colleagues are named as what they are."""
     listed = _ask(demo, "/api/v1/quotes")
-    assert {row["id"] for row in listed["quotes"]} == set(demo["quotes"])
+    # The samples are the newest; behind them are those of the past.
+    assert {row["id"] for row in listed["quotes"][: len(demo["quotes"])]} == set(demo["quotes"])
     assert len(demo["quotes"]) == len(samples(TODAY))
-    assert listed["counts"]["bound"] == 1
+    assert sum(listed["counts"].values()) == len(demo["quotes"]) + NUMBER
+    assert listed["counts"]["bound"] >= 1
     assert listed["counts"]["draft"] >= 1
     assert demo["colleagues"] == list(COLLEAGUES)
     assert all(name.endswith(".script") for name in demo["colleagues"])
@@ -139,6 +150,36 @@ def test_what_is_written_can_be_stored() -> None:
             for step in (step for steps in islice(rounds(1, number, name), 50) for step in steps if step.field):
                 for value in step.values:
                     assert read_value(FIELDS[str(step.field)], value, TODAY) == value
+
+
+async def test_the_demo_has_a_past_that_the_rules_allow(tmp_path: Path, sqlite_template: bytes) -> None:
+    """What each quote went through makes it again, with a premium where it was quoted, none of it in the future."""
+    now, today = 1_769_860_800.0, TODAY
+    _put(tmp_path / "tidewire.db", sqlite_template)
+    database = Database(f"sqlite:///{tmp_path}/tidewire.db")
+    wanted = pasts(1, now, today)
+    assert wanted == pasts(1, now, today) != pasts(2, now, today)
+    for past in wanted:
+        for name, value in past.fields.items():
+            assert read_value(FIELDS[name], value, today) == value
+    await store_pasts(database, load_plans(), wanted)
+    quotes = Quotes(database, index_of)
+    page = await quotes.page(QuoteFilter(), limit=2 * NUMBER)
+    assert len(page.quotes) == NUMBER
+    statuses = Counter(quote.status for quote in page.quotes)
+    assert min(statuses["draft"], statuses["quoted"], statuses["bound"]) >= 10
+    assert statuses["bound"] == sum(past.bound_at is not None for past in wanted)
+    for quote in page.quotes:
+        changes = await quotes.changes(quote.id)
+        again = replayed(quote.id, changes)
+        assert (again.status, again.version, again.fields) == (quote.status, quote.version, quote.fields)
+        assert (quote.premium is not None) is (quote.status in ("quoted", "bound"))
+        assert now - HOURS * 3_600 - 61 <= quote.created_at <= quote.updated_at <= now
+    await database.stop()
+
+
+def _put(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
 
 
 def test_the_same_seed_plays_the_same() -> None:

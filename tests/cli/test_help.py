@@ -18,6 +18,7 @@ from tidewire.cli import app
 PROMISED = {
     *("serve", "demo", "feed", "simulate", "migrate", "check-config", "watch", "publish"),
     *("user add", "user passwd", "universe import", "universe list", "token create", "token list", "token revoke"),
+    *("ban list", "ban lift"),
 }
 
 

@@ -16,7 +16,7 @@ from tidewire.cli import rooms
 from tidewire.client import ClientError, Since
 from tidewire.core.protocol import data_body
 
-CEILING_S = 30.0
+CEILING_S = 45.0
 ROOM = "app:x"
 # The commands without the rest of the command line, which takes seconds to import.
 PROGRAM = "import typer; from tidewire.cli import rooms; typer.run(rooms.watch)"

@@ -8,6 +8,7 @@ import pytest
 
 from tests.cli.conftest import Run
 
+MUST = "The password must be changed at the next login."
 GOOD = "four unrelated words\n"
 
 
@@ -19,7 +20,9 @@ def test_a_user_is_added_once_and_gets_another_password(run: Run) -> None:
     assert done.code == 1
     assert "is taken" in done.err
     done = run("user", "passwd", "ada", "--password-stdin", "--json", given="some other words here\n")
-    assert json.loads(done.out) == {"username": "ada", "sessions_ended": 0}
+    assert json.loads(done.out) == {"username": "ada", "sessions_ended": 0, "must_change_password": False}
+    done = run("user", "passwd", "ada", "--password-stdin", "--must-change", given=GOOD)
+    assert done.out == f"Set the password of ada; 0 sessions ended. {MUST}\n"
     assert json.loads(run("user", "list", "--json").out) == [{"username": "ada", "role": "admin", "disabled": False}]
 
 

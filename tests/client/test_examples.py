@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.hub_server import make_hub, running
 from tests.support.node_client import node_binary
+from tests.support.waiting import until
 from tidewire.hub.hub import Hub
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,8 +37,7 @@ def node_examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 async def _entered(hub: Hub) -> None:
     """Return when somebody is in the room; the hub has no event for it, so it is asked."""
-    while not any(info.members for info in hub.rooms() if info.room_id == ROOM):  # noqa: ASYNC110
-        await asyncio.sleep(0.02)
+    await until(lambda: any(len(room) for room in hub.each_room() if room.room_id == ROOM), 60)
 
 
 async def _both(watch: list[str], publish: list[str]) -> None:

@@ -29,7 +29,7 @@ from tidewire.client import (
 from tidewire.core.protocol import BATCH, PLAIN, data_body
 from tidewire.hub.room import RoomRules
 
-CEILING_S = 20.0
+CEILING_S = 45.0
 LOBBY = "app:lobby"
 
 
@@ -184,11 +184,11 @@ async def test_revocation_and_logout() -> None:
         market, lobby = client.subscribe("market:AAPL"), client.subscribe(LOBBY)
         await market.entered()
         await lobby.entered()
-        server.hub.change_user(7, Role.USER, frozenset())
+        server.hub.standing.change_user(7, Role.USER, frozenset())
         with pytest.raises(Refused) as revoked:
             await take(market, 1)
         assert revoked.value.code == "permission_revoked"
-        server.hub.end_login("s-7")
+        server.hub.standing.end_login("s-7")
         with pytest.raises(ClientEnded) as ended:
             await take(lobby, 1)
         assert ended.value.code == "logged_out"
@@ -300,6 +300,6 @@ async def test_node_client_does_the_same() -> None:
         await client.heard(lambda line: data_of(line) == "missed")
         client.tell("members", room=LOBBY)
         assert (await client.heard(lambda line: "members" in line))["count"] == 1
-        server.hub.end_login("s-1")
+        server.hub.standing.end_login("s-1")
         assert (await client.link("ended"))["reason"] == "logged_out"
         assert (await client.heard(lambda line: line.get("ended") == LOBBY))["code"] == "logged_out"

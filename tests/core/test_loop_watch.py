@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 
 import pytest
 import structlog
 
+from tests.support.waiting import eventually, until
 from tidewire.core.errors import Unavailable
 from tidewire.core.loop_watch import LoopWatch
 
@@ -38,12 +38,8 @@ async def refusal(watch: LoopWatch) -> str | None:
 
 async def logged(log: list[structlog.types.EventDict], event: str) -> structlog.types.EventDict:
     """Wait for a log line; the thread writes it."""
-    async with asyncio.timeout(20):
-        while True:
-            for line in log:
-                if line["event"] == event:
-                    return line
-            await asyncio.sleep(0.01)
+    await until(lambda: any(line["event"] == event for line in log), 20)
+    return next(line for line in log if line["event"] == event)
 
 
 async def test_a_loop_that_stands_still_is_told_with_its_stack() -> None:
@@ -71,12 +67,24 @@ async def test_after_a_long_stall_the_process_is_not_ready() -> None:
     await watch.ready()
     block(0.5)
     # The first beat after the stall says how long it was.
-    async with asyncio.timeout(20):
-        while True:
-            if await refusal(watch) is not None:
-                break
-            await asyncio.sleep(0.01)
+    await eventually(lambda: refusal(watch))
     assert await refusal(watch) == "event_loop_stalled"
+    watch.stop()
+
+
+async def test_how_late_the_loop_is_can_be_read() -> None:
+    """A held loop is one late beat in the histogram and the longest delay of late, also while it goes on."""
+    watch = LoopWatch(stall_s=30.0)
+    watch.start()
+    await until(lambda: watch.lag.count > 0)
+    block(0.4)
+    # The beat that would say so has not come yet.
+    assert watch.recent_s() >= 0.29
+    counted = watch.lag.count
+    await until(lambda: watch.lag.count > counted)
+    assert watch.recent_s() >= 0.29
+    late = dict(watch.lag.buckets())
+    assert late["+Inf"] - late["0.25"] == 1
     watch.stop()
 
 

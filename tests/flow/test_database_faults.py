@@ -16,8 +16,9 @@ import asyncpg
 import pytest
 import websockets
 
-from tests.support.database_site import CEILING_S, Answer, DatabaseSite, database_site, eventually
+from tests.support.database_site import CEILING_S, Answer, DatabaseSite, database_site
 from tests.support.postgres import PostgresProcess, stopped_processes
+from tests.support.waiting import eventually
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="freezing another account's processes needs the right to signal them"),

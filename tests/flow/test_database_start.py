@@ -16,6 +16,7 @@ from tests.support.postgres import postgres_process, stopped_processes
 from tests.support.served import settings
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.skipif(os.geteuid() != 0, reason="freezing another account's processes needs the right to signal them"),
     pytest.mark.timeout(240),
 ]

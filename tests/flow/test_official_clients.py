@@ -14,7 +14,7 @@ from tests.support.demo import Demo
 from tests.support.official_client import official_client
 from tests.support.served import log_in_over_http
 
-CEILING_S = 30
+CEILING_S = 45.0
 
 
 async def test_the_massive_client_gets_real_tickers_from_the_command_simulate(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from tests.support.served import PASSWORD, Visit, log_in_over_http, serving
 from tests.support.valkey import BareClient
 
 CHANNEL = "tickstock:market:ticks"
-CEILING_S = 20
+CEILING_S = 45.0
 MALFORMED = (
     b"", b"not json", b"[]", b"\xff\xfe", b'"text"', b"{}", b'{"type":"market_tick"}', b"[" * 3000,
     b'{"type":"other","symbol":"AAPL","price":1,"volume":1,"timestamp":1700000000,"source":"x"}',

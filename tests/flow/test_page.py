@@ -53,7 +53,7 @@ class Publisher:
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
-        self._socket = socket.create_connection((parts.hostname, parts.port), timeout=10)
+        self._socket = socket.create_connection((parts.hostname, parts.port), timeout=60)
         self._answers = self._socket.makefile("rb")
 
     def publish(self, **fields: object) -> None:
@@ -83,6 +83,7 @@ def visit(chromium: Browser, url: str, complaints: Complaints) -> tuple[Visitors
     return visitors, open_feed(visitors.open(visitors.signed_in("admin")), columns=2)
 
 
+@pytest.mark.long
 def test_what_another_program_publishes_is_seen_as_text_and_soon(
     chromium: Browser, complaints: Complaints, publisher: Publisher, values: dict[str, str], folder: Path
 ) -> None:
@@ -116,6 +117,7 @@ def test_what_another_program_publishes_is_seen_as_text_and_soon(
         visitors.close()
 
 
+@pytest.mark.long
 def test_a_feed_in_its_own_process_is_shown_missed_when_killed_and_found_again(
     chromium: Browser, complaints: Complaints, values: dict[str, str], folder: Path
 ) -> None:

@@ -83,5 +83,5 @@ async def test_other_permissions_are_told_to_features(stage: Stage) -> None:
     rights = principal(1).permissions
     more = rights | {"premium:view"}
     for permissions in (rights, more, more, more | {"audit:read"}, rights):
-        stage.hub.change_user(1, principal(1).role, permissions)
+        stage.hub.standing.change_user(1, principal(1).role, permissions)
     assert moved == [rights, more, more | {"audit:read"}]

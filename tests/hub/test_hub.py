@@ -145,7 +145,7 @@ async def test_the_admin_path_is_for_admins(stage: Stage) -> None:
     user = await stage.client("user-1", admin_only=True)
     assert user.socket.closed == (4507, "permission_denied")
     admin = await stage.client("admin-2", admin_only=True)
-    stage.hub.change_user(2, Role.USER, DEFAULTS[Role.USER])
+    stage.hub.standing.change_user(2, Role.USER, DEFAULTS[Role.USER])
     assert admin.socket.closed == (4507, "permission_denied")
 
 
@@ -260,12 +260,12 @@ async def test_each_audience_gets_its_own_variant_and_a_change_moves_you(stage: 
     """Who loses premium:view sees no premium from the next message on, and misses none."""
     trader = await stage.client("user-1")
     room = f"quote:{UUID}"
-    stage.hub.change_user(1, Role.USER, DEFAULTS[Role.USER] | {"premium:view"})
+    stage.hub.standing.change_user(1, Role.USER, DEFAULTS[Role.USER] | {"premium:view"})
     trader.send("subscribe", room_id=room)
     trader.read()
     body = {"plain": b'{"data":1}', "premium": b'{"data":1,"premium":9}'}
     stage.hub.publish(room, body, kind="quote_update")
-    stage.hub.change_user(1, Role.USER, DEFAULTS[Role.USER])
+    stage.hub.standing.change_user(1, Role.USER, DEFAULTS[Role.USER])
     stage.hub.publish(room, body, kind="quote_update")
     await turns()
     messages = trader.read("quote_update")
@@ -297,7 +297,7 @@ async def test_a_revoked_permission_takes_effect_at_once(stage: Stage) -> None:
     client = await stage.client("user-1")
     client.send("subscribe", room_id="market:AAPL")
     client.read()
-    stage.hub.change_user(1, Role.USER, DEFAULTS[Role.USER] - {"market:view"})
+    stage.hub.standing.change_user(1, Role.USER, DEFAULTS[Role.USER] - {"market:view"})
     stage.hub.publish("market:AAPL", data(1), key="AAPL")
     await turns()
     (told,) = client.read()
@@ -311,9 +311,9 @@ async def test_disabling_logging_out_and_force_end_every_socket_concerned(stage:
     """Each with its own code, none of them worth a reconnect; others stay."""
     first, second, other = [await stage.client(name) for name in ("user-1", "user-1", "user-2")]
     if code == 4511:
-        assert stage.hub.end_user(1) == 2
+        assert stage.hub.standing.end_user(1) == 2
     elif code == 4512:
-        assert stage.hub.end_login("s-1") == 2
+        assert stage.hub.standing.end_login("s-1") == 2
     else:
         assert sum(stage.hub.force_disconnect(c.session.connection_id) for c in (first, second)) == 2
     for client in (first, second):
@@ -366,14 +366,14 @@ async def test_rooms_that_nobody_would_miss_are_forgotten_little_by_little(stage
     for _ in range(59):
         stays.send("ping")
         await stage.clock.advance(1.0)
-    left = [len(stage.hub.rooms())]
+    left = [len(stage.hub.each_room())]
     for _ in range(8):
         stays.send("ping")
         await stage.clock.advance(1.0)
-        left.append(len(stage.hub.rooms()))
+        left.append(len(stage.hub.each_room()))
     assert left[0] == 802 > left[3] > left[5] > left[8] > 600
     for _ in range(50):
         stays.send("ping")
         await stage.clock.advance(1.0)
-    assert [info.room_id for info in stage.hub.rooms()] == ["user:0"]
+    assert [info.room_id for info in stage.hub.each_room()] == ["user:0"]
     assert stays.read("gap") == []

@@ -205,7 +205,7 @@ async def test_what_was_held_of_a_room_goes_with_the_permission(stage: Stage) ->
         stage.hub.publish("market:AAPL", data({"price": price, "pad": "x" * 200}), key="AAPL")
         await turns(2)
     assert client.session.outbox.statistics().messages == 1
-    stage.hub.change_user(1, Role.USER, frozenset())
+    stage.hub.standing.change_user(1, Role.USER, frozenset())
     client.socket.release()
     messages = client.read()
     assert messages[-1]["type"] == "unsubscribed"
@@ -254,9 +254,9 @@ async def test_a_lost_connection_leaves_no_trace_but_its_record(stage: Stage) ->
     (record,) = stage.hub.recently_closed()
     assert (record.user_id, record.close_code, record.messages_in) == (1, 1001, 1)
     assert stage.closed == [record]
-    assert all(room.members == 0 for room in stage.hub.rooms())
+    assert all(len(room) == 0 for room in stage.hub.each_room())
     await stage.clock.advance(700.0)
-    assert stage.hub.rooms() == []
+    assert stage.hub.each_room() == []
 
 
 async def test_a_handler_that_breaks_is_our_fault_and_said_so(stage: Stage) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.nodes import Node, NodeClient, make_node, nodes
 from tests.support.valkey import valkey, valkey_url
-from tests.support.waiting import until
+from tests.support.waiting import eventually, until
 from tidewire.hub.room_counts import RoomCounts
 
 __all__ = ["valkey", "valkey_url"]
@@ -125,7 +125,7 @@ async def test_a_grant_that_goes_while_entering_counts(pair: list[Node]) -> None
     client = await pair[0].client("user-1")
     number = client.send("subscribe", room_id=quote)
     assert client.session.principal is not None
-    pair[0].hub.change_user(1, client.session.principal.role, frozenset())
+    pair[0].hub.standing.change_user(1, client.session.principal.role, frozenset())
     reply = await client.take(lambda message: message.get("id") == number)
     assert (reply["ok"], reply["error"]["code"]) == (False, "permission_denied")
 
@@ -147,6 +147,13 @@ async def test_many_publishers_on_both_nodes_make_one_order(pair: list[Node], ro
     assert all(log == logs[0] for log in logs)
 
 
+async def reached(writer: NodeClient, room: str, count: int) -> None:
+    """Publish until that many are reached: each node says now and then how many it has."""
+    await eventually(
+        lambda: writer.ask("publish", room_id=room, data="x"), lambda reply: reply["data"]["reached"] == count
+    )
+
+
 async def test_reached_counts_the_connections_of_all_nodes(pair: list[Node], room: str) -> None:
     """As soon as each node has said how many it has; also for a publisher whose node has nobody inside."""
     readers = [await pair[1].client(f"user-{number}") for number in (2, 3, 4)]
@@ -154,21 +161,14 @@ async def test_reached_counts_the_connections_of_all_nodes(pair: list[Node], roo
         await reader.enter(room)
     writer = await pair[0].client("admin-1")
 
-    async def reached(count: int) -> None:
-        async with asyncio.timeout(20):
-            while (await writer.ask("publish", room_id=room, data="x"))["data"]["reached"] != count:  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
-
-    await reached(3)
+    await reached(writer, room, 3)
     await writer.enter(room)
-    await reached(4)
+    await reached(writer, room, 4)
     readers[0].lose()
-    await reached(3)
+    await reached(writer, room, 3)
     late = RoomCounts(pair[0].bus, "late", dict)
     late.start()
-    async with asyncio.timeout(20):
-        while late.elsewhere(room) != (3, []):  # noqa: ASYNC110 - no event tells of it
-            await asyncio.sleep(0.02)
+    await until(lambda: late.elsewhere(room) == (3, []), 20)
     pair[0].hub.know_nodes(None, lambda: ({"nobody"}, ["node-2"]))  # type: ignore[arg-type]
     data = (await writer.ask("publish", room_id=room, data="x"))["data"]
     assert (data["reached"], data["not_counted"]) == (1, ["node-2"])
@@ -186,9 +186,7 @@ async def test_two_lives_of_one_name_keep_their_own_members(valkey_url: str, roo
         for node in (old, new):
             await until(lambda node=node: {each.user_id for each in node.hub.members(room)} == {1, 2}, 20)  # type: ignore[misc]
         writer = await old.client("admin-3")
-        async with asyncio.timeout(20):
-            while (await writer.ask("publish", room_id=room, data="x"))["data"]["reached"] != 2:  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
+        await reached(writer, room, 2)
     finally:
         for node in (old, new):
             await node.stop()

@@ -63,7 +63,7 @@ async def test_nodes_know_each_other_at_once_and_forget_the_silent() -> None:
         assert [info.name for info in three.nodes[0].living()] == ["n1", "n2"]
         await three.clock.advance(BEAT_EVERY_S * 4)
         assert [info.name for info in three.nodes[0].living()] == ["n1", "n2"]
-        await three.nodes[1]._loop.stop()
+        await three.nodes[1].rounds.loop.stop()
         await three.clock.advance(SILENT_AFTER_S + BEAT_EVERY_S)
         assert [info.name for info in three.nodes[0].living()] == ["n1"]
 
@@ -180,9 +180,7 @@ async def test_a_node_that_does_not_answer_is_named() -> None:
     async with started() as three:
         client = await three.client(1, "user-1")
         lost = await three.client(2, "user-1")
-        subscription = three.nodes[2]._subscription
-        assert subscription is not None
-        subscription.close()
+        three.nodes[2].rounds.listening.stop()
         page = await three.everywhere[0].connections(ConnectionQuery())
         assert ([each.node for each in page.nodes], page.matching) == (["n1", "n2"], 1)
         assert [(each.node, each.instance, each.why) for each in page.silent] == [
@@ -192,7 +190,7 @@ async def test_a_node_that_does_not_answer_is_named() -> None:
         assert (vain.connection, vain.certain, [each.node for each in vain.silent]) == (None, False, ["n3"])
         assert lost.socket.closed is None
         assert (await three.everywhere[0].disconnect(client.session.connection_id)).connection is not None
-        await three.nodes[2]._loop.stop()
+        await three.nodes[2].rounds.loop.stop()
         await three.clock.advance(SILENT_AFTER_S + BEAT_EVERY_S)
         vain = await three.everywhere[0].disconnect(lost.session.connection_id)
         assert [(each.node, each.why) for each in vain.silent] == [("n3", "overdue")]

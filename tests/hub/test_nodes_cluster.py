@@ -16,6 +16,7 @@ from tests.support.bus import wait_for_status
 from tests.support.node_run import Fault, NodeRun
 from tests.support.nodes import Node, nodes
 from tests.support.valkey_cluster import ValkeyCluster, cluster
+from tests.support.waiting import until_told
 from tidewire.bus.room_log import channel_of
 
 
@@ -67,15 +68,7 @@ class World:
 
 async def until(node: Node, holds: Callable[[], bool]) -> None:
     """Return once something is true of a node's log."""
-    told = asyncio.Event()
-    watch = node.log.on_state(told.set)
-    try:
-        async with asyncio.timeout(80):
-            while not holds():
-                told.clear()
-                await told.wait()
-    finally:
-        watch.close()
+    await until_told(node.log.on_state, holds, 80)
 
 
 @contextlib.asynccontextmanager

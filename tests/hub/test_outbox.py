@@ -117,6 +117,19 @@ def test_all_outboxes_share_one_budget() -> None:
     assert budget.peak_bytes > 1_000
 
 
+def test_what_was_lost_is_counted_for_all_outboxes_also_those_that_are_gone() -> None:
+    """Replaced, dropped and given up: the sum over two connections, one of which has ended."""
+    budget = Budget()
+    first, second = Outbox(budget), Outbox(budget, hard_bytes=100)
+    for _ in range(3):
+        first.offer(b"x", delivery="latest", key="k", room_id="market:A", offset=1, in_flight_bytes=0)
+        first.offer(b"x", delivery="volatile", in_flight_bytes=0)
+    second.offer(b"m" * 90, delivery="lossless", room_id="app:x", offset=1, resumable=True, in_flight_bytes=0)
+    first.clear()
+    del first
+    assert (budget.replaced, budget.dropped, budget.given_up) == (2, 3, 1)
+
+
 def test_leaving_a_room_forgets_what_was_held_of_it() -> None:
     """After unsubscribed nothing of the room comes."""
     budget = Budget()

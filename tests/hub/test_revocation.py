@@ -32,7 +32,7 @@ async def test_ten_thousand_interleavings_of_revoke_and_publish() -> None:
         elif step in ("revoke", "grant"):
             revoked += allowed and step == "revoke"
             allowed = step == "grant"
-            stage.hub.change_user(1, Role.USER, MAY if allowed else MAY_NOT)
+            stage.hub.standing.change_user(1, Role.USER, MAY if allowed else MAY_NOT)
         elif step == "subscribe":
             chance.choice(clients).send("subscribe", room_id=ROOM)
         else:
@@ -45,7 +45,7 @@ async def test_ten_thousand_interleavings_of_revoke_and_publish() -> None:
             if client.socket.closed is not None:
                 client.lose()
                 clients[n] = await stage.client("user-1", batch=bool(n))
-                stage.hub.change_user(1, Role.USER, MAY if allowed else MAY_NOT)
+                stage.hub.standing.change_user(1, Role.USER, MAY if allowed else MAY_NOT)
     assert revoked > 100
     assert delivered > 500
     await stage.hub.stop()

@@ -111,14 +111,14 @@ class Life:
         hub, register = self.stage.hub, self.register
         if kind in ("disabled", "logout"):
             register.now = None
-            hub.end_user(USER) if kind == "disabled" else hub.end_login(WHOLE.session_id)
+            hub.standing.end_user(USER) if kind == "disabled" else hub.standing.end_login(WHOLE.session_id)
         elif kind == "role":
             register.now = replace(WHOLE, role=Role.USER)
         else:
             lost = "market:view" if kind == "permission" else "premium:view"
             register.now = replace(WHOLE, permissions=WHOLE.permissions - {lost})
         if register.now is not None:
-            hub.change_user(USER, register.now.role, register.now.permissions)
+            hub.standing.change_user(USER, register.now.role, register.now.permissions)
         for room in ROOMS:
             info = hub.room(room)
             self.taken_at[room] = info.offset if info is not None else 0
@@ -175,11 +175,11 @@ async def test_ten_thousand_revocations_at_any_moment() -> None:
 async def test_losing_a_premium_with_nothing_on_its_way_says_nothing(stage: Stage, batch: bool) -> None:
     """Every connection of the user moves to the other audience, and none gets an empty frame."""
     clients = [await stage.client(f"user-{USER}", batch=batch) for _ in range(2)]
-    stage.hub.change_user(USER, Role.USER, WHOLE.permissions)
+    stage.hub.standing.change_user(USER, Role.USER, WHOLE.permissions)
     for client in clients:
         client.send("subscribe", room_id=QUOTE)
         client.read()
-    assert stage.hub.change_user(USER, Role.USER, WHOLE.permissions - {"premium:view"}) == 2
+    assert stage.hub.standing.change_user(USER, Role.USER, WHOLE.permissions - {"premium:view"}) == 2
     assert [client.read() for client in clients] == [[], []]
     stage.hub.publish(QUOTE, {name: protocol.data_body(json.dumps(name).encode()) for name in ("plain", "premium")})
     await turns()

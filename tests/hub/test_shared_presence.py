@@ -102,7 +102,8 @@ async def test_a_change_that_was_lost_is_found(valkey: ValkeyProcess, pair: list
     assert await event(watcher, "member_joined") == 2
     log = RedisRoomLog(valkey.url, SystemClock(), random.Random(1), limits=QUICK)
     await log.start()
-    await RedisMembers(log.commands).write(ROOM, "node-3", {"7": b'{"user_id":7,"username":"g","joined_at":1.0}'}, [])
+    written = {"6": b'{"more":' + b"[" * 9_000, "7": b'{"user_id":7,"username":"g","joined_at":1.0}'}
+    await RedisMembers(log.commands).write(ROOM, "node-3", written, [])
     assert await event(watcher, "member_joined") == 7
     noise = channel_of(ROOM)
     for payload in ("@", '@["x"]', '@["node-4",{"user_id":8,"username":"h","joined_at":1.0},true]'):

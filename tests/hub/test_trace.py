@@ -17,8 +17,9 @@ from tidewire.core.protocol import data_body
 from tidewire.hub import tap as tap_module
 from tidewire.hub import traces as traces_module
 from tidewire.hub.frame import payloads_of, text_frames
+from tidewire.hub.trace import LEASE_S, SILENT_AFTER_S, Trace
 from tidewire.hub.trace_line import TEXT_MAX_CHARS, trace_line, without_secrets
-from tidewire.hub.traces import LEASE_S, SILENT_AFTER_S, Trace, Traces
+from tidewire.hub.traces import Opened, Target, Terms, Traces
 
 SECRETS = ["hunter2-hunter2", "twk_0123456789ab_abcdefghijkl", "aaaaaaaaaaaaaaaaaaaa.bbbbbbbbbbbb.cccccccccccc"]
 
@@ -103,9 +104,16 @@ async def read(trace: Trace, traces: list[Traces]) -> tuple[list[dict[str, Any]]
     return [json.loads(line) for line in lines], ended
 
 
+async def ask(where: Traces, connection_id: str, **more: Any) -> Opened:
+    """Ask for a trace."""
+    return await where.open(
+        Target("connection", connection_id), Terms(**{"seconds": 60.0, "max_bytes": 100_000, **more})
+    )
+
+
 async def begin(where: Traces, client: Client, **more: Any) -> Trace:
     """Begin a trace."""
-    opened = await where.open(client.session.connection_id, **{"seconds": 60.0, "max_bytes": 100_000, **more})
+    opened = await ask(where, client.session.connection_id, **more)
     assert opened.trace is not None
     return opened.trace
 
@@ -179,12 +187,12 @@ async def test_one_reader_at_a_time_and_a_few_traces_a_node(monkeypatch: pytest.
     async with started() as three, tracing(three) as traces:
         client, other = await three.client(2, "user-1"), await three.client(2, "user-2")
         trace = await begin(traces[0], client)
-        again = await traces[1].open(client.session.connection_id, seconds=9.0, max_bytes=100)
+        again = await ask(traces[1], client.session.connection_id)
         assert (again.trace, again.refused) == (None, "It is being traced already.")
         monkeypatch.setattr(traces_module, "TRACES_MAX", 1)
-        full = await traces[1].open(other.session.connection_id, seconds=9.0, max_bytes=100)
+        full = await ask(traces[1], other.session.connection_id)
         assert full.refused == "Its node has 1 traces and takes no more."
-        nobody = await traces[1].open("c-never", seconds=9.0, max_bytes=100)
+        nobody = await ask(traces[1], "c-never")
         assert (nobody.trace, nobody.refused, nobody.found.certain) == (None, "", True)
         await traces[2].stop()
         assert (await trace.next(0.05))[1] == "stopping"

@@ -91,6 +91,12 @@ async def test_pause_reaches_the_feed_with_who_and_why(bench: Bench) -> None:
     assert bench.feed.told == [("pause", "ann", "maintenance")]
 
 
+async def test_a_ping_is_answered_and_does_nothing(bench: Bench) -> None:
+    """Whoever asks whether the feed is there gets an answer; the feed itself is not told."""
+    reply = await bench.ask("1", op="ping")
+    assert (reply.ok, reply.error, bench.feed.told) == (True, None, [])
+
+
 async def test_inspection_is_returned_or_refused_with_the_feeds_reason(bench: Bench) -> None:
     """A known frame comes back whole; an unknown one is the feed's own error."""
     assert (await bench.ask("1", op="inspect", frame=7)).inspection == INSPECTION
@@ -125,7 +131,9 @@ async def test_a_hanging_feed_is_told_as_outcome_unknown(bench: Bench) -> None:
         b'{"id":"1","reply_to":"tidewire:feed:reply:x","op":"explode","by":"ann"}',
         b'{"id":"1","reply_to":"somewhere:else","op":"pause","by":"ann"}',
         b"\xff\xfe",
+        pytest.param(b'{"id":"1","more":' + b"[" * 100_000, id="deep"),
     ],
+    ids=str,
 )
 async def test_malformed_commands_are_counted_and_do_nothing(bench: Bench, payload: bytes) -> None:
     """Bad JSON, missing fields, unknown operations and foreign reply channels change nothing."""

@@ -48,7 +48,9 @@ async def test_it_remembers_a_pause_and_its_end() -> None:
     post.start()
     assert not post.has_heard
     bus.publish(FEED_STATUS_CHANNEL, [msgspec.json.encode(msgspec.structs.replace(status, paused=pause))])
-    bus.publish(FEED_STATUS_CHANNEL, [b"nonsense"])
+    for nonsense in (b"nonsense", b'{"more":' + b"[" * 100_000):
+        bus.publish(FEED_STATUS_CHANNEL, [nonsense])
+    assert bus.status().callback_errors == 0
     assert (post.has_heard, post.paused) == (True, pause)
     bus.publish(FEED_STATUS_CHANNEL, [msgspec.json.encode(status)])
     assert (post.has_heard, post.paused) == (True, None)

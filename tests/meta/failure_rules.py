@@ -59,6 +59,25 @@ def _speaking(module: Module) -> set[str]:
     return found | {f.name for f in functions if any(name_of(call) in found for call in calls(f))}
 
 
+def half_readers(module: Module) -> Iterator[str]:
+    """Yield every handler of bytes from a stranger that lets nesting too deep through.
+
+    Whoever expects both that such bytes are not UTF-8 and that they are not what was asked for expects all of
+    ``core.unreadable``.
+    """
+    for node in ast.walk(module.tree):
+        if not isinstance(node, ast.Try):
+            continue
+        caught = [
+            name_of(part)
+            for handler in node.handlers
+            if handler.type is not None
+            for part in (handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type])
+        ]
+        if {"DecodeError", "UnicodeDecodeError"} <= {*caught} and "RecursionError" not in caught:
+            yield module.place(node)
+
+
 def lost_tasks(module: Module) -> Iterator[str]:
     """Yield every task whose end nobody looks at.
 

@@ -29,7 +29,7 @@ from tidewire.core.errors import SettingsError
 from tidewire.core.telemetry import configure_logging
 from tidewire.settings import describe, load_settings
 
-CEILING_S = 30.0
+CEILING_S = 45.0
 
 
 def core(name: str) -> str:
@@ -107,7 +107,7 @@ async def log_in_well_and_badly(flight: Flight) -> dict[str, str]:
 
 async def knock_with_tokens(flight: Flight, login: dict[str, str], key: str) -> None:
     """Tokens that are good, used twice, invented, too long, in the query, in frames that cannot be read."""
-    async with httpx2.AsyncClient(base_url=flight.url, trust_env=False) as http:
+    async with httpx2.AsyncClient(base_url=flight.url, trust_env=False, timeout=60) as http:
         token = (await http.post("/api/v1/connection-token", headers={"Authorization": f"Bearer {key}"})).json()[
             "token"
         ]

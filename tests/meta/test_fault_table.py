@@ -139,7 +139,7 @@ async def _tell_feed(bus: Bus) -> None:
     subscription = bus.subscribe(FEED_STATUS_CHANNEL, lambda *_: heard.set())
     await subscription.ready()
     bus.publish(FEED_STATUS_CHANNEL, [FEED])
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(45):
         await heard.wait()
         await bus.ping()
     subscription.close()

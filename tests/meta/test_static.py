@@ -45,6 +45,7 @@ BREACHES: list[tuple[Rule, str]] = [
     (rules.silent_handlers, "try:\n    f()\nexcept Exception:\n    log.debug('nobody sees this')\n"),
     (rules.silent_handlers, "with contextlib.suppress(Exception):\n    f()\n"),
     (rules.silent_handlers, HANDED_ON),
+    (rules.half_readers, "try:\n    f()\nexcept (msgspec.DecodeError, UnicodeDecodeError):\n    n = 1\n"),
     (rules.lost_tasks, "asyncio.create_task(f())"),
     (rules.lost_tasks, "self.tasks = [asyncio.ensure_future(f())]"),
     (rules.lost_tasks, TASK_KEPT),
@@ -62,7 +63,10 @@ def test_each_rule_fires(rule: Rule, text: str) -> None:
     assert list(rule(Module.parse("breach.py", text)))
 
 
-@pytest.mark.parametrize("rule", [rules.bare_handlers, rules.silent_handlers, rules.lost_tasks, unspoken_errors])
+RULES = [rules.bare_handlers, rules.silent_handlers, rules.half_readers, rules.lost_tasks, unspoken_errors]
+
+
+@pytest.mark.parametrize("rule", RULES)
 def test_the_product_keeps_each_rule(rule: Rule) -> None:
     """Nothing in the product swallows a failure, loses a task or raises an error without its three sentences."""
     assert len(modules()) > 100

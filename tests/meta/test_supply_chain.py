@@ -67,6 +67,16 @@ def test_every_package_is_pinned_by_hash(tools: dict[str, ModuleType]) -> None:
     assert [package.name for package in [*python, *npm] if not package.hashes] == []
 
 
+def test_the_licence_of_everything_in_the_assets_is_among_them() -> None:
+    """Each front-end dependency has a heading and the text of its licence in one of the two files."""
+    static = ROOT / "src" / "tidewire" / "web" / "static"
+    texts = "".join((static / name).read_text() for name in ("licenses.md", "licenses-of-styles.md"))
+    entries = {part.split()[0]: part for part in texts.split("\n## ")[1:]}
+    used = json.loads((ROOT / "frontend" / "package.json").read_text())["dependencies"]
+    assert used.keys() <= entries.keys()
+    assert [name for name in used if "copyright" not in entries[name].lower()] == []
+
+
 def test_the_bill_of_materials_lists_both_locks(tools: dict[str, ModuleType]) -> None:
     """CycloneDX 1.6 with purl and hashes for every package, and the same bytes every time."""
     packages = [*tools["locks"].python_packages(), *tools["locks"].npm_packages()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 import httpx2
@@ -99,8 +100,7 @@ async def test_a_loop_that_stands_still_becomes_a_warning() -> None:
     clock = HandClock()
     monitor = FeedMonitor(bus=HandBus(), clock=clock)
     monitor.start()
-    task = monitor._loops["flush"]._task
-    assert task is not None
+    (task,) = [task for task in asyncio.all_tasks() if task.get_name() == "loop:flush"]
     task.cancel()
     await clock.advance(1.0)
     assert "The monitor's flush loop is late." in monitor.status()["warnings"]

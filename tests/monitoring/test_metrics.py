@@ -7,7 +7,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tidewire.bus.base import BusStatus
 from tidewire.core.feed_status import FeedStatus, LineHealth, Percentiles
+from tidewire.core.histogram import Histogram
 from tidewire.monitoring.metrics import StatusCollector, new_registry
+from tidewire.monitoring.time_metrics import Times, TimesCollector
 
 LINE = LineHealth(
     name="primary",
@@ -64,3 +66,39 @@ def test_platform_figures_are_there_before_the_feed_speaks() -> None:
     assert samples["tidewire_http_responses_total", (("status", "404"),)] == 1
     assert samples["tidewire_login_failures_total", ()] == 3
     assert samples["tidewire_admin_viewers", ()] == 2
+
+
+def test_names_are_known_before_the_first_figure() -> None:
+    """A rule or a chart can be made of the feed's metrics before the feed has said anything."""
+    for status in (None, STATUS):
+        collector = StatusCollector(
+            feed=lambda status=status: status,
+            bus=lambda: BusStatus(kind="memory", state="up", since=0.0),
+            responses=dict,
+            counters=dict,
+            gauges=dict,
+        )
+        names = {family.name for family in collector.collect()}
+        assert {
+            "tidewire_feed_line_messages", "tidewire_feed_line_up", "tidewire_feed_report_timestamp_seconds",
+            "tidewire_bus_round_trip_seconds",
+        } <= names  # fmt: skip
+
+
+def test_histograms_are_printed_as_prometheus_reads_them() -> None:
+    """Cumulative buckets, sum and count, one set for each value of the labels."""
+    times = {("GET", "/a"): Histogram((0.1, 1.0)), ("GET", "/b"): Histogram((0.1, 1.0))}
+    for value in (0.05, 0.5, 5.0):
+        times["GET", "/a"].observe(value)
+    collector = TimesCollector([Times("x_seconds", "How long", ("method", "route"), lambda: times)])
+    text = generate_latest(new_registry(collector)).decode()
+    samples = {
+        (s.name, tuple(sorted(s.labels.items()))): s.value
+        for family in text_string_to_metric_families(text)
+        for s in family.samples
+    }
+    common = (("method", "GET"), ("route", "/a"))
+    for bound, count in (("0.1", 1), ("1.0", 2), ("+Inf", 3)):
+        assert samples["tidewire_x_seconds_bucket", tuple(sorted((*common, ("le", bound))))] == count
+    assert samples["tidewire_x_seconds_sum", common] == 5.55
+    assert samples["tidewire_x_seconds_count", (("method", "GET"), ("route", "/b"))] == 0

@@ -57,6 +57,9 @@ async def test_refusals_reach_the_page(cookie: str | None, message: str) -> None
         await client.connect(admin.http_url, cookie=cookie)
         refused = await client.next("connect_error")
         assert (refused["message"], refused["active"]) == (message, False)
+        # What the sentences name is there for those who say them in other words.
+        named = refused["data"].pop("details", None)
+        assert named == ({"role": "admin"} if message == "forbidden" else None)
         assert set(refused["data"]) == {"code", "message", "required_action", "will_not"}
 
 

@@ -19,6 +19,7 @@ from tests.support.clock import HandClock
 from tests.support.platform import Served
 from tests.support.quotes import RATEABLE, calculate, edit, make_quote, open_quote
 from tests.support.tape_socket import messages_of
+from tests.support.waiting import until
 from tests.support.ws_client import RawClient
 from tidewire.core.errors import Conflict
 from tidewire.quotes.editing import Author
@@ -82,6 +83,21 @@ async def test_a_calculation_is_told_in_stages_and_gives_a_premium(site: Served)
     document = await fetch(site, quote_id)
     assert document["quote"]["premium"] == premium["data"]["premium"]
     assert (await fetch(site, f"{quote_id}/calculation"))["state"] == "done"
+
+
+async def test_how_long_calculations_took_is_counted_by_how_they_ended(site: Served) -> None:
+    """Two that gave a premium and one that failed: two and one, in this node's histograms."""
+    calculator = site.side.quotes.calculator
+    for facts in (RATEABLE, RATEABLE, {**RATEABLE, "vehicle_value": None}):
+        quote_id = await make_quote(site, **facts)
+        async with site.raw("ada") as ada:
+            await open_quote(ada, quote_id)
+            await ended(ada, (await calculate(site, quote_id))["calculation_id"])
+    # It is told before its task has ended.
+    await until(lambda: calculator.statistics()["running"] == 0)
+    counts = {outcome: times.count for outcome, times in calculator.times.items()}
+    assert counts == {"calculated": 2, "failed": 1, "overdue": 0}
+    assert calculator.times["calculated"].sum > 0
 
 
 async def test_who_may_not_see_premiums_sees_none_in_any_part_of_a_calculation(site: Served) -> None:

@@ -57,6 +57,7 @@ async def _end_of(http: httpx2.AsyncClient, quote_id: str) -> tuple[dict[str, An
     return found, (await http.get(f"/api/v1/quotes/{quote_id}")).json()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(180)
 def test_what_a_killed_server_had_begun_ends_and_a_premium_is_there_exactly_if_it_is_done(tmp_path: Path) -> None:
     """Each acknowledged calculation ends soon after the server is back; done with its premium, or not at all."""

@@ -87,7 +87,7 @@ async def test_the_news_reach_every_node_and_many_changes_are_one(url: str) -> N
         news = [node.side.news for node in stage.nodes]
         for number, tab in enumerate(tabs):
             await tab.settle(number)
-            await news[number]._loop.stop()
+            await news[number].rounds.loop.stop()
             assert tab.client is not None
             await tab.client.enter(ROOM)
         desk = stage.nodes[0].side.desk
@@ -110,14 +110,11 @@ async def test_news_that_the_bus_did_not_take_are_told_here_and_later_there(url:
     async with staged(url) as stage:
         news = [node.side.news for node in stage.nodes]
         for each in news:
-            await each._loop.stop()
+            await each.rounds.loop.stop()
         await stage.bus.stop()
         news[0].note()
         news[0].tick()
         assert (news[0].untold, news[0]._stored) == (1, True)
         await stage.bus.start()
-        for each in news:
-            each.start()
-            await each._loop.stop()
         news[0].tick()
         assert (news[0]._stored, news[1]._heard) == (False, True)

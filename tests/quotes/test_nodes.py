@@ -176,7 +176,7 @@ async def test_a_permission_lost_while_the_state_is_read_counts(url: str) -> Non
         slow = node.side.desk.quotes = Interrupted(stage.database, index_of)
 
         async def demote() -> None:
-            node.hub.change_user(3, node.doorman.known["t-3"].role, frozenset({"quote:view"}))  # type: ignore[union-attr]
+            node.hub.standing.change_user(3, node.doorman.known["t-3"].role, frozenset({"quote:view"}))  # type: ignore[union-attr]
 
         slow.after_get = demote
         await tab.settle(0)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import asyncpg
 import pytest
@@ -66,7 +67,7 @@ async def test_a_late_connection_is_ended_and_not_used_again(url: str) -> None:
     async with database.read() as session:
         frozen = await session.scalar(PID)
     with stopped_processes([int(frozen)]):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(45):
             with pytest.raises(StoreError) as failed:
                 await database.ping()
         assert failed.value.code == "storage_timeout"
@@ -75,6 +76,33 @@ async def test_a_late_connection_is_ended_and_not_used_again(url: str) -> None:
     figures = database.statistics()
     assert (figures["expired"], figures["in_use"], figures["open"]) == (1, 0, 1)
     await database.stop()
+
+
+async def test_a_connection_that_is_ended_within_a_statement(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between preparing and sending, where the driver itself does not look; its confusion reaches nobody."""
+    database = Database(url, Bulkhead("test", connections=1, deadline_s=4.0))
+    prepare = asyncpg.Connection._get_statement
+
+    async def prepare_and_end(connection: asyncpg.Connection, statement: str, *rest: Any, **named: Any) -> Any:
+        found = await prepare(connection, statement, *rest, **named)
+        if statement.startswith("INSERT"):
+            database.cut()
+        return found
+
+    monkeypatch.setattr(asyncpg.Connection, "_get_statement", prepare_and_end)
+    with pytest.raises(StoreError) as failed:
+        async with database.write() as session:
+            await session.execute(text("INSERT INTO t VALUES (:id, 0)"), [{"id": 4}, {"id": 5}])
+    assert failed.value.code == "storage_unavailable"
+    assert await values(url) == [0, 0]
+    await database.stop()
+
+
+async def test_a_mistake_of_ours_is_not_taken_for_the_databases(database: Database) -> None:
+    """An AttributeError while the connection is good leaves as it is."""
+    with pytest.raises(AttributeError):
+        async with database.read() as session:
+            assert session.no_such_thing  # type: ignore[attr-defined]
 
 
 @needs_root
@@ -90,7 +118,7 @@ async def test_a_late_commit_is_an_unknown_outcome(url: str) -> None:
         frozen.enter_context(stopped_processes([pid]))
 
     with contextlib.ExitStack() as frozen:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(45):
             with pytest.raises(StoreError) as failed:
                 await database.transact(work)
     assert failed.value.code == "outcome_unknown"
@@ -138,7 +166,7 @@ async def test_a_slow_job_does_not_keep_a_login_waiting(url: str) -> None:
             await session.execute(text("SELECT pg_sleep(60)"))
 
     jobs = [asyncio.create_task(slow()) for _ in range(REQUESTS.connections + 3)]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(45):
         while background.statistics()["in_use"] < BACKGROUND.connections:  # noqa: ASYNC110 - a pool sets no event
             await asyncio.sleep(0)
     for _ in range(20):
@@ -168,7 +196,7 @@ async def test_a_deadlock_is_tried_again(database: Database, url: str) -> None:
 
         return work
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(45):
         await asyncio.gather(database.transact(crossing(1, 2)), database.transact(crossing(2, 1)))
     assert await values(url) == [2, 2]
     assert (database.statistics()["collided"], database.statistics()["retried"]) == (1, 1)

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import pytest
 from structlog.testing import capture_logs
 
+from tests.support.clock import HandClock
+from tidewire.core.clock import Clock
 from tidewire.core.errors import Conflict, RequestError, StoreError
-from tidewire.store.failure import overloaded, stopping
 from tidewire.store.grouped import Alone, Grouped
 
 pytestmark = pytest.mark.anyio
@@ -38,9 +39,9 @@ class Disk:
         return [REFUSED if item == 13 else None if item == 0 else f"item {item}" for item in items]
 
 
-def grouped(disk: Disk, *, wait_s: float = 30.0, most: int = 64) -> Grouped[int, str]:
+def grouped(disk: Disk, clock: Clock | None = None, *, wait_s: float = 30.0, most: int = 64) -> Grouped[int, str]:
     """A group writer over a disk."""
-    return Grouped(disk.write, wait_s=wait_s, overloaded=overloaded, stopping=stopping, most=most)
+    return Grouped(disk.write, clock or HandClock(), wait_s=wait_s, most=most)
 
 
 async def under_way(disk: Disk, writer: Grouped[int, str], *items: int) -> list[asyncio.Future[str | None]]:
@@ -99,18 +100,20 @@ async def test_what_breaks_a_transaction_sends_each_of_it_alone(fault: Exception
 
 async def test_who_has_waited_too_long_is_refused_and_not_written() -> None:
     """The refusal says that nothing is stored, and nothing is."""
-    disk = Disk()
-    loop, writer = asyncio.get_running_loop(), grouped(disk, wait_s=0.0)
+    disk, clock = Disk(), HandClock()
+    writer = grouped(disk, clock, wait_s=2.0)
     first, late = await under_way(disk, writer, 1, 2)
-    asked = loop.time()
-    while loop.time() <= asked:  # noqa: ASYNC110 - time passes without an event
-        await asyncio.sleep(0)
+    clock.jump(1.5)
+    in_time = asyncio.ensure_future(writer.put(3))
+    await asyncio.sleep(0)
+    clock.jump(1.0)
     disk.open.set()
     assert await first == "item 1"
     with pytest.raises(StoreError) as refused:
         await late
     assert refused.value.code == "storage_overloaded"
-    assert (disk.written, writer.counts["overloaded"]) == ([[1]], 1)
+    assert await in_time == "item 3"
+    assert (disk.written, writer.counts["overloaded"]) == ([[1], [3]], 1)
 
 
 async def test_who_has_gone_is_not_written() -> None:

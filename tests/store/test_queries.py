@@ -98,7 +98,7 @@ async def test_rehash_never_undoes_a_new_password(database: Database) -> None:
 
 
 async def test_disabling_ends_sessions_and_other_changes_do_not(database: Database) -> None:
-    """Only what is given changes; disabling returns the sessions that ended."""
+    """Only what is given changes, and the version rises; disabling returns the sessions that ended."""
     user = await add_user(database)
     await Sessions(database).add(login(user))
     users = Users(database)
@@ -106,7 +106,12 @@ async def test_disabling_ends_sessions_and_other_changes_do_not(database: Databa
     assert await users.change(user.id, NOW, disabled=True) == ["s1"]
     found = await users.by_id(user.id)
     expected = replace(
-        user, role="user", disabled=True, grants=frozenset({"feed:control"}), denials=frozenset({"quote:edit"})
+        user,
+        role="user",
+        disabled=True,
+        grants=frozenset({"feed:control"}),
+        denials=frozenset({"quote:edit"}),
+        version=3,
     )
     assert found == expected
 

@@ -15,6 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from tests.support.clock import HandClock
+from tests.support.waiting import until
 from tidewire.accounts.model import Principal, Role
 from tidewire.bus.base import BusStatus, Receive
 from tidewire.core.errors import StoreError
@@ -185,7 +186,7 @@ class Accounts:
         cookie = SimpleCookie(dict(scope["headers"]).get(b"cookie", b"").decode())
         return self.cookies.get(cookie["session"].value) if "session" in cookie else None
 
-    async def audit(self, *, principal: Principal, action: str, details: dict[str, object]) -> None:
+    async def audit(self, *, principal: Principal, action: str, details: dict[str, object], ip: str) -> None:
         """Write one line."""
         if self.audit_down:
             raise StoreError("the database is away")
@@ -227,8 +228,7 @@ class Admin:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Let the loop turn until ``condition`` holds; a test's own deadline ends a wait in vain."""
-        while not condition():  # noqa: ASYNC110 - what is waited for happens inside other people's code
-            await asyncio.sleep(0.001)
+        await until(condition, 60)
 
 
 @contextlib.contextmanager

@@ -28,7 +28,7 @@ from playwright.sync_api import (
 from tests.support.chromium import ARGUMENTS, chromium_path
 
 # A ceiling, not a delay: what is waited for is waited for as an event of the page.
-CEILING_MS = 20_000
+CEILING_MS = 45_000
 DESKTOP = {"width": 1440, "height": 900}
 # Tells of policy violations that are reported to the document only.
 _REPORT_VIOLATIONS = """document.addEventListener("securitypolicyviolation", (event) =>

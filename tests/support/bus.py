@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+from tests.support.waiting import until_told
 from tidewire.bus.base import Bus, BusStatus
+from tidewire.bus.redis_log import RedisRoomLog
+from tidewire.bus.room_log import RoomLog
 
 
 class Inbox:
@@ -33,16 +36,8 @@ class Inbox:
 
 async def wait_for_status(bus: Bus, holds: Callable[[BusStatus], bool], ceiling_s: float = 20.0) -> BusStatus:
     """Return the status as soon as ``holds`` is true of it, now or at a later change of state."""
-    changed = asyncio.Event()
-    watch = bus.on_state(lambda _: changed.set())
-    try:
-        async with asyncio.timeout(ceiling_s):
-            while not holds(bus.status()):
-                changed.clear()
-                await changed.wait()
-        return bus.status()
-    finally:
-        watch.close()
+    await until_told(lambda told: bus.on_state(lambda _: told()), lambda: holds(bus.status()), ceiling_s)
+    return bus.status()
 
 
 class Notices:
@@ -74,3 +69,13 @@ class Notices:
             while not holds(self):
                 self._told.clear()
                 await self._told.wait()
+
+
+async def until_circuit(log: RedisRoomLog, circuit: str, ceiling_s: float = 20.0) -> None:
+    """Return once a log's circuit is like that."""
+    await until_told(log.commands.changed.add, lambda: log.status().circuit == circuit, ceiling_s)
+
+
+async def until_state(log: RoomLog, state: str, ceiling_s: float = 40.0) -> None:
+    """Return once a log is like that."""
+    await until_told(log.on_state, lambda: log.status().state == state, ceiling_s)

@@ -154,9 +154,14 @@ class Guest:
 
 
 class Crowd:
-    """Guests, and the one loop that reads for all of them. Close it."""
+    """Guests, and the one loop that reads for all of them. Close it.
 
-    def __init__(self) -> None:
+    Args:
+        made: What each guest is.
+    """
+
+    def __init__(self, made: Callable[[socket.socket], Guest] = Guest) -> None:
+        self._made = made
         self._poll = select.epoll()
         self._guests: dict[int, Guest] = {}
 
@@ -230,7 +235,7 @@ class Crowd:
         sock.connect(("127.0.0.1", port))
         sock.setblocking(False)
         sock.send(handshake(port, path, headers))
-        guest = self._guests[sock.fileno()] = Guest(sock)
+        guest = self._guests[sock.fileno()] = self._made(sock)
         self._poll.register(sock, select.EPOLLIN)
         return guest
 

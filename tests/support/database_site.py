@@ -10,7 +10,7 @@ import contextlib
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +22,7 @@ import websockets
 from tests.support.command import Service, run_command
 from tests.support.postgres import PostgresProcess, create_database, postgres_process
 from tests.support.served import PASSWORD, add_admin, log_in_over_http, serving, settings
+from tests.support.waiting import eventually
 
 T = TypeVar("T")
 # A wait that should take a second or two; the machine may be busy with other suites.
@@ -145,7 +146,7 @@ class DatabaseSite:
         """Wait until health says so; return how long that took, seconds."""
         began, status = time.monotonic(), 200 if wanted else 503
         # Health is asked, as an orchestrator does; nothing tells when it changes.
-        await eventually(lambda: self.get("/healthz"), lambda answer: answer.status == status)
+        await eventually(lambda: self.get("/healthz"), lambda answer: answer.status == status, ceiling_s=CEILING_S)
         return time.monotonic() - began
 
     def logged(self, *events: str) -> list[str]:
@@ -192,14 +193,6 @@ def database_site(folder: Path, *options: str, **more: str) -> Iterator[Database
         with serving(values, folder) as (service, address):
             visit = log_in_over_http(address, "admin", PASSWORD)
             yield DatabaseSite(postgres, service, address, url, visit.cookie)
-
-
-async def eventually(ask: Callable[[], Awaitable[T]], found: Callable[[T], bool]) -> T:
-    """Ask something outside of us again and again until the answer is the wanted one; return it."""
-    async with asyncio.timeout(CEILING_S):
-        while not found(answer := await ask()):  # noqa: ASYNC110 - another process sets no event
-            await asyncio.sleep(0.02)
-    return answer
 
 
 def _answer(answer: httpx2.Response, began: float) -> Answer:

@@ -72,6 +72,6 @@ def _ask(url: str, body: bytes | None = None) -> dict[str, Any]:
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     # No proxy of the machine may come between a test and 127.0.0.1.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(request, timeout=10) as answer:
+    with opener.open(request, timeout=60) as answer:
         found: dict[str, Any] = json.load(answer)
         return found

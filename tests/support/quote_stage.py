@@ -20,6 +20,7 @@ from tests.support.accounts import SECRET
 from tests.support.hub_server import Doorman, principal
 from tests.support.nodes import QUICK, NodeClient, watched_client
 from tests.support.quote_page import QuotePage
+from tests.support.waiting import PATIENT
 from tidewire.accounts.api_keys import ApiKeys
 from tidewire.accounts.http import Callers
 from tidewire.accounts.model import Role
@@ -44,7 +45,7 @@ from tidewire.store.database import Database
 from tidewire.store.quotes import Quotes
 
 BASIC = {"customer_name": "Grace Hopper", "state": "CA", "product": "personal_auto"}
-CEILING_S = 30.0
+CEILING_S = 45.0
 AUTHOR = Author(1, "maker", "test")
 
 
@@ -144,7 +145,7 @@ async def staged(url: str, broker: str | None = None) -> AsyncIterator[QuoteStag
     Args:
         broker: The URL of a Redis or Valkey. With one the nodes' jobs run as well; else tests take their steps.
     """
-    database = Database(url)
+    database = Database(url, PATIENT)
     await database.start()
     stage = QuoteStage(database, broker)
     if broker is None:

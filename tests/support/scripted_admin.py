@@ -372,7 +372,8 @@ class ScriptedAdmin:
         def problem(request: Request) -> Response:
             context = {
                 "status": 403,
-                "title": "Not allowed",
+                "code": "permission_denied",
+                "details": {"role": "admin"},
                 "detail": "This needs the role admin; you are user.",
                 "required_action": "Ask an administrator for the role.",
                 "will_not": "Tidewire will not show any part of it.",

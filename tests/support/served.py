@@ -75,7 +75,7 @@ class Visit:
 
     def status(self) -> dict[str, Any]:
         """Return what the status API says."""
-        with self._opener.open(f"{self.url}/api/admin/websocket-status", timeout=10) as answer:
+        with self._opener.open(f"{self.url}/api/admin/websocket-status", timeout=60) as answer:
             found: dict[str, Any] = json.load(answer)
             return found
 
@@ -86,13 +86,13 @@ def log_in_over_http(url: str, username: str, password: str) -> Visit:
     opener = urllib.request.build_opener(
         urllib.request.HTTPCookieProcessor(jar), urllib.request.ProxyHandler({}), _Stay()
     )
-    with opener.open(f"{url}/login", timeout=10) as page:
+    with opener.open(f"{url}/login", timeout=60) as page:
         token = re.search(r'name="csrf_token" value="([^"]+)"', page.read().decode())
     assert token is not None
     form = {"csrf_token": token[1], "username": username, "password": password, "next": ""}
     body = urllib.parse.urlencode(form).encode()
     request = urllib.request.Request(f"{url}/login", body, {"Origin": url})
-    with opener.open(request, timeout=10) as answer:
+    with opener.open(request, timeout=60) as answer:
         assert answer.status == 303
     session = next(cookie for cookie in jar if cookie.name == "tidewire_session")
     return Visit(url, str(session.value), opener)

@@ -39,7 +39,7 @@ async def _echo(streams: Streams, data: bytes) -> bytes:
     """Send ``data`` and return as many bytes."""
     reader, writer = streams
     writer.write(data)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(45):
         return await reader.readexactly(len(data))
 
 
@@ -52,7 +52,7 @@ async def _ends(streams: Streams) -> bytes:
         while data := await reader.read(65536):
             received.extend(data)
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(45):
         with pytest.raises(ConnectionResetError):
             await drain()
     writer.transport.abort()

@@ -18,7 +18,7 @@ from websockets.http11 import Request, Response
 
 KEY = "canary-key-0123456789"
 GREETING = {"ev": "status", "status": "connected", "message": "Connected Successfully"}
-CEILING_S = 10.0
+CEILING_S = 45.0
 
 
 def status(word: str, message: str = "") -> dict[str, str]:

@@ -137,7 +137,7 @@ class BareClient:
         """Send one command on a fresh connection and return the answer: its first line, or a whole string."""
         reader, writer = await asyncio.open_connection(*self._where)
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(45):
                 if self._password:
                     writer.write(_encode("AUTH", self._password))
                     assert await reader.readline() == b"+OK\r\n"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from redis.asyncio import Redis
 
 from tests.support.valkey import ValkeyProcess
+from tests.support.waiting import eventually
 from tidewire.bus.cluster_map import SLOTS, slot_of
 
 # Nodes look at each other every tenth of it; a failover begins after it.
@@ -133,12 +134,9 @@ class ValkeyCluster:
         info = await self.ask(replica, "INFO", "replication")
         return isinstance(info, dict) and info.get("role") == "slave" and info.get("master_link_status") == "up"
 
-    async def _until(self, holds: object) -> None:
-        assert callable(holds)
-        async with asyncio.timeout(CEILING_S):
-            # Servers tell each other, not us: there is no event to wait for.
-            while not await holds():  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
+    async def _until(self, holds: Callable[[], Awaitable[bool]]) -> None:
+        # Servers tell each other, not us: there is no event to wait for.
+        await eventually(holds, ceiling_s=CEILING_S)
 
 
 @contextlib.asynccontextmanager

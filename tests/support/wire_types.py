@@ -1,11 +1,12 @@
-"""Writes frontend/src/client/wire.ts from the message structs: types for the compiler, shapes for the running client.
+"""Writes what the TypeScript client knows of the message structs: types, and shapes to check by at run time.
 
-``python -m tests.support.wire_types`` renews the file; a test fails while it is out of date.
+``python -m tests.support.wire_types`` renews the files; a test fails while one is out of date.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,15 +15,20 @@ from msgspec import inspect
 from tidewire.core import protocol
 from tidewire.core.close_code import CLOSE_CODES
 
-TARGET = Path(__file__).resolve().parents[2] / "frontend" / "src" / "client" / "wire.ts"
-HEAD = """/**
- * The hub's messages as TypeScript types and as shapes to check them by. Generated from src/tidewire/core/protocol.py;
- * renew with `python -m tests.support.wire_types`. It must not be edited by hand.
+CLIENT = Path(__file__).resolve().parents[2] / "frontend" / "src" / "client"
+TYPES_HEAD = """/**
+ * The hub's messages as TypeScript types. Generated from src/tidewire/core/protocol.py; renew with
+ * `python -m tests.support.wire_types`. It must not be edited by hand.
  */
 
 export type Json = string | number | boolean | null | Json[] | { [name: string]: Json };
 """
-SHAPE = """
+SHAPES_HEAD = """/**
+ * What the hub's messages must be, to check them by, and what its close codes mean. Generated from
+ * src/tidewire/core/protocol.py and close_code.py; renew with `python -m tests.support.wire_types`. It must not be
+ * edited by hand.
+ */
+
 /** What a value must be; `optional` may also be absent or null. */
 export type Shape =
   | { kind: "string" | "number" | "integer" | "boolean" | "json" }
@@ -32,15 +38,17 @@ export type Shape =
 """
 
 
-def typescript() -> str:
-    """Return the file's text."""
-    parts = [HEAD]
+def types() -> str:
+    """Return the text of the file of types."""
     structs: dict[type, str] = {}
-    kinds = [*get_args(protocol.ServerMessage), *protocol.CLIENT_TYPES]
-    for struct in kinds:
+    for struct in [*get_args(protocol.ServerMessage), *protocol.CLIENT_TYPES]:
         _interface(struct, structs)
-    parts += structs.values()
-    parts.append(SHAPE)
+    return "\n".join([TYPES_HEAD, *structs.values()])
+
+
+def shapes() -> str:
+    """Return the text of the file of shapes."""
+    parts = [SHAPES_HEAD]
     for struct in get_args(protocol.ServerMessage):
         name = struct.__name__
         const = "".join(f"_{c}" if c.isupper() and i else c for i, c in enumerate(name)).upper()
@@ -57,6 +65,9 @@ def typescript() -> str:
         f"export const CLOSE_SENTENCES: Readonly<Record<string, readonly [string, string]>> = {json.dumps(meanings)};\n"
     )
     return "\n".join(parts)
+
+
+FILES: dict[Path, Callable[[], str]] = {CLIENT / "wire.ts": types, CLIENT / "wire-shapes.ts": shapes}
 
 
 def _interface(struct: type, done: dict[type, str]) -> None:
@@ -145,4 +156,5 @@ def _nullable(field: inspect.Field) -> bool:
 
 
 if __name__ == "__main__":
-    TARGET.write_text(typescript())
+    for path, text in FILES.items():
+        path.write_text(text())

@@ -15,6 +15,7 @@ from starlette.websockets import WebSocket
 
 from tests.support.accounts import SECRET, cheap_passwords
 from tests.support.clock import HandClock
+from tests.support.waiting import PATIENT
 from tidewire.accounts.http import current_principal, require_permission, require_role
 from tidewire.accounts.model import Principal, Role
 from tidewire.accounts.service import Accounts
@@ -42,7 +43,7 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
     """A migrated SQLite file."""
     url = f"sqlite:///{tmp_path}/tidewire.db"
     await migrate.upgrade(url)
-    database = Database(url)
+    database = Database(url, PATIENT)
     yield database
     await database.stop()
 

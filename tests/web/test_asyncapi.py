@@ -8,18 +8,31 @@ from typing import Any, get_args
 
 import pytest
 
+from tidewire.alerts import wire as alert_wire
+from tidewire.analytics import wire as analytics
 from tidewire.app.hub_side import MESSAGES
 from tidewire.core import protocol
 from tidewire.market.rules import TickMessage
-from tidewire.quotes import wire
+from tidewire.monitoring import activity_wire
+from tidewire.quotes import wire as quotes
+from tidewire.vitals import wire as vitals
 from tidewire.web.asyncapi import asyncapi_document, tag_of
+
+FEATURES_CLIENT = (*quotes.CLIENT_TYPES, *analytics.CLIENT_TYPES, *vitals.CLIENT_TYPES, *activity_wire.CLIENT_TYPES)
+FEATURES_SERVER = (
+    *quotes.SERVER_TYPES,
+    *analytics.SERVER_TYPES,
+    *vitals.SERVER_TYPES,
+    *activity_wire.SERVER_TYPES,
+    *alert_wire.SERVER_TYPES,
+)
 
 
 @pytest.fixture
 def document() -> dict[str, Any]:
     """The document of this build, as a program reads it."""
     client, server = MESSAGES
-    made = asyncapi_document(version="1", client=client, server=server, paths=["/ws", "/ws/admin-dashboard"])
+    made = asyncapi_document(version="1", client=client, server=server, paths=("/ws", "/ws/admin-dashboard"))
     return json.loads(json.dumps(made))
 
 
@@ -45,8 +58,8 @@ def _resolve(document: dict[str, Any], reference: str) -> Any:
 
 def test_every_message_is_in_it(document: dict[str, Any]) -> None:
     """Each struct of the protocol and of the features has a message whose schema names its type."""
-    clients = (*get_args(protocol.ClientMessage), *wire.CLIENT_TYPES)
-    servers = (*get_args(protocol.ServerMessage), TickMessage, *wire.SERVER_TYPES)
+    clients = (*get_args(protocol.ClientMessage), *FEATURES_CLIENT)
+    servers = (*get_args(protocol.ServerMessage), TickMessage, *FEATURES_SERVER)
     wanted = {("client", tag_of(kind)) for kind in clients} | {("server", tag_of(kind)) for kind in servers}
     messages = document["components"]["messages"]
     assert {tuple(name.split("_", 1)) for name in messages} == wanted
@@ -93,5 +106,5 @@ def test_directions_are_the_servers(document: dict[str, Any]) -> None:
     """The server receives what clients send."""
     received = document["operations"]["ws_receive"]["messages"]
     assert {message["$ref"].rsplit("/", 1)[1] for message in received} == {
-        f"client_{tag_of(kind)}" for kind in (*protocol.CLIENT_TYPES, *wire.CLIENT_TYPES)
+        f"client_{tag_of(kind)}" for kind in (*protocol.CLIENT_TYPES, *FEATURES_CLIENT)
     }

@@ -18,7 +18,7 @@ async def _ends(admin: Admin, peer: StuckPeer) -> bytes:
     """What the peer still reads until it is cut; then nothing of it is left, and others are served."""
     loop = asyncio.get_running_loop()
     read = b""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(45):
         with contextlib.suppress(ConnectionError):
             while data := await loop.sock_recv(peer.sock, 65_536):
                 read += data

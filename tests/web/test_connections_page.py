@@ -19,6 +19,7 @@ from tests.support.site_crowd import SiteCrowd, add_users, site_crowd
 from tests.support.valkey import ValkeyProcess, valkey
 from tests.support.waiting import until
 from tidewire.core.protocol import data_body
+from tidewire.monitoring import list_files
 
 __all__ = ["valkey"]
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
@@ -66,6 +67,13 @@ def row(page: Page, connection_id: str) -> Locator:
     return page.get_by_test_id("connections").locator(f'tr[data-id="{connection_id}"]')
 
 
+async def downloaded(page: Page, button: str) -> str:
+    """Press a button that gives a file, and return what is in it."""
+    async with page.expect_download() as saving:
+        await page.get_by_test_id(button).click()
+    return await anyio.Path(await (await saving.value).path()).read_text()
+
+
 async def ids(page: Page) -> list[str]:
     """Return the connections in the order in which they are shown, read in one moment."""
     found: list[str] = (
@@ -108,6 +116,19 @@ async def test_sort_search_pages_and_the_slow_are_the_servers(operator: Operator
     await expect(page.get_by_test_id("connections").get_by_test_id("row")).to_have_count(10)
     await expect_users(page, ["trader-4"] * 10)
     assert first | set(await ids(page)) == {id_of(guest) for guest in crowd.guests}
+    await page.get_by_test_id("mask-connections").check()
+    file = (await downloaded(page, "csv-connections")).splitlines()
+    assert (len(file), file[0][:13], file[1].count("127.0.0.0/24")) == (61, "connection_id", 1)
+    list_files.ROWS_MAX = 59
+    try:
+        await page.get_by_test_id("ndjson-connections").click()
+        await expect(page.get_by_test_id("banner-export")).to_contain_text(
+            "show 60 connections; a file has at most 59."
+        )
+        assert await axe(page) == []
+        await page.get_by_test_id("banner-export").get_by_test_id("dismiss").click()
+    finally:
+        list_files.ROWS_MAX = 20_000
     await expect(page.get_by_test_id("next")).to_have_attribute("aria-disabled", "true")
     await page.get_by_test_id("previous").click()
     await expect(page.get_by_test_id("page")).to_have_text("Page 1 of 2")
@@ -244,6 +265,7 @@ async def test_connections_are_closed_by_keyboard_with_a_reason_and_many_with_th
     await page.get_by_test_id("disconnect-go").click()
     await expect(page.get_by_test_id("banner-disconnected")).to_contain_text("Disconnected: 2.")
     await expect(page.get_by_test_id("closed").get_by_test_id("row")).to_have_count(3)
+    assert len((await downloaded(page, "ndjson-closed")).splitlines()) == 3
     await expect(page.get_by_test_id("chosen")).to_be_hidden()
     assert {each: by_id[each].close_code for each in rows} == {**dict.fromkeys(rows[:3], 4503), rows[3]: None}
     log = await site.accounts.activity.recent(action="connection.disconnect_many")

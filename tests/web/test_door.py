@@ -46,7 +46,7 @@ async def port(door: Door, listener: socket.socket) -> AsyncIterator[int]:
 
 async def send(port: int, *parts: bytes) -> tuple[str, bytes]:
     """Write ``parts`` to the server and return the status line and everything until it closes."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(45):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for part in parts:
             writer.write(part)

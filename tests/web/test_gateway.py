@@ -73,7 +73,7 @@ async def _converse(server: Running, batch: bool, closed: asyncio.Queue[Connecti
             pass
         assert server.hub.publish("app:x", protocol.data_body(b'{"text":"h\xc3\xa9"}')).reached == 1
         assert "hé" in str(await client.recv())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(45):
         record = await closed.get()
     assert record.close_code == 1000
     assert server.hub.connection_count() == 0

@@ -37,7 +37,7 @@ async def test_a_socket_that_is_gone_is_freed_at_once(without_collector: None, l
                 client.say("subscribe", id=1, room_id="app:lobby")
                 await client.expect("subscribed")
                 if leaves == "close_frame":
-                    assert hub.end_user(number) == 1
+                    assert hub.standing.end_user(number) == 1
                     assert await client.close_code() == 4511
                 else:
                     client.writer.transport.abort()

@@ -190,7 +190,7 @@ async def test_the_page_speaks_german(door: Door, client: httpx2.AsyncClient) ->
 def test_login_keeps_what_was_typed_and_says_what_went_wrong(door: Door) -> None:
     """The login page shows the error as text, carries token and target, and puts the user name back."""
     request = Request({"type": "http", "method": "GET", "path": "/login", "query_string": b"", "headers": []})
-    error = {"message": "Wrong <b>", "required_action": "Try again."}
+    error = {"code": "odd", "message": "Wrong <b>", "required_action": "Try again.", "will_not": "", "details": None}
     context = {"csrf_token": "c-1", "next": '/a?b="c"', "error": error, "username": '"><x>'}
     page = bytes(door.templates.render(request, "login.html", context).body).decode()
     assert "Wrong &lt;b&gt;" in page
@@ -206,7 +206,8 @@ def test_the_error_page_says_all_three_sentences(door: Door) -> None:
     request = Request({"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []})
     context = {
         "status": 404,
-        "title": "Not found",
+        "code": "odd",
+        "details": None,
         "detail": "There is no such page.",
         "required_action": "Go to the start page.",
         "will_not": "Guess.",
@@ -219,6 +220,24 @@ def test_the_error_page_says_all_three_sentences(door: Door) -> None:
         assert words in page
     bare = {**context, "required_action": "", "will_not": "", "correlation_id": ""}
     assert "<dt>" not in bytes(door.templates.render(request, "error.html", bare).body).decode()
+
+
+def test_the_error_page_speaks_german_and_marks_what_it_has_no_words_for(door: Door) -> None:
+    """By the error's code, with what it names as text; the server's own words are marked as English."""
+    headers = [(b"accept-language", b"de")]
+    request = Request({"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": headers})
+    own = {"detail": "It was.", "required_action": "Do it.", "will_not": "Not that.", "correlation_id": "abc"}
+    known = {**own, "status": 403, "code": "permission_denied", "details": {"permission": "<audit:read>"}}
+    page = bytes(door.templates.render(request, "error.html", known).body).decode()
+    assert "<h1>Nicht erlaubt</h1>" in page
+    assert ">Dazu fehlt die Berechtigung &lt;audit:read&gt;.</p>" in page
+    assert ">Einen Administrator darum bitten.</dd>" in page
+    assert ">Tidewire zeigt und ändert nichts davon.</dd>" in page
+    assert "It was." not in page
+    odd = {**own, "status": 418, "code": "odd", "details": None}
+    page = bytes(door.templates.render(request, "error.html", odd).body).decode()
+    assert "<h1>Das ging nicht</h1>" in page
+    assert '<p data-testid="error-detail" lang="en">It was.</p>' in page
 
 
 def test_the_logout_page_posts_its_token(door: Door) -> None:

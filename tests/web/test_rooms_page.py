@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from playwright.async_api import Locator, Page, expect
 
 from tests.support.page_visit import axe
-from tests.web.test_connections_page import Operator, operating
+from tests.web.test_connections_page import Operator, downloaded, operating
 from tidewire.core.protocol import data_body
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
@@ -57,6 +58,8 @@ async def test_rooms_are_sorted_searched_and_followed_to_their_connections(opera
     await page.get_by_test_id("filter-text").fill("BUSY")
     await expect(page.get_by_test_id("matching")).to_have_text("1 of 1 shown")
     await expect(page).to_have_url(re.compile(r"\?text=BUSY&prefix=app%3A&sort=members$"))
+    (line,) = (await downloaded(page, "ndjson-rooms")).splitlines()
+    assert (json.loads(line)["room_id"], json.loads(line)["members"]) == ("app:busy", 3)
     busy = row(page, "app:busy")
     await expect(busy.locator("[data-cell=messages_per_second]")).to_have_text("0.0")
     for _ in range(40):

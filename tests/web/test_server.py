@@ -26,12 +26,12 @@ async def test_serves_on_a_port_of_the_kernels_choice_until_stopped() -> None:
     server = WebServer(host="127.0.0.1", port=0)
     await server.start(application())
     url = f"http://127.0.0.1:{server.port}/"
-    async with httpx2.AsyncClient() as http:
+    async with httpx2.AsyncClient(timeout=60) as http:
         assert (await http.get(url)).json() == "here"
         assert "server" not in (await http.get(url)).headers
     await server.stop()
     await server.stop()
-    async with httpx2.AsyncClient() as http:
+    async with httpx2.AsyncClient(timeout=60) as http:
         with pytest.raises(httpx2.ConnectError):
             await http.get(url)
 

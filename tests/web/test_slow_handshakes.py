@@ -61,7 +61,7 @@ async def test_a_thousand_half_handshakes_are_cut_and_counted_in_one_line(many_f
             assert keeper.late == PEERS
             assert server.hub.connection_count() == 1
             assert served > 10
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(45):
                 while not (lines := [line for line in logs if line["event"] == "HANDSHAKES_TOO_SLOW"]):
                     honest.say("ping", id=0)
                     await honest.expect("reply", id=0)
@@ -98,7 +98,7 @@ async def test_a_refused_client_that_speaks_first_can_read_why() -> None:
                 client.sendall(upgrade_request(**BEARER))
                 client.setblocking(False)
                 answer = b""
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(45):
                     while data := await loop.sock_recv(client, 65_536):
                         answer += data
                 assert answer.startswith(b"HTTP/1.1 503 ")
@@ -112,7 +112,7 @@ async def test_refused_clients_that_stay_are_cut_and_bounded() -> None:
     async with running(make_hub(), doorkeeper=keeper) as server, contextlib.AsyncExitStack() as stack:
         peers = [await stack.enter_async_context(connect(server.port)) for _ in range(150)]
         await asyncio.gather(*(peer.ended(10.0) for peer in peers))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(45):
             while keeper.lingering or keeper.refused < 150:
                 assert keeper.lingering <= 100
                 await asyncio.sleep(0)
@@ -170,7 +170,7 @@ async def test_out_of_files_a_process_refuses_aloud_and_disturbs_nobody(small_pr
     assert 1 <= line["count"] <= 100
     assert not [line for line in service.log() if line.get("level") in ("error", "critical")]
     assert "Traceback" not in "".join(service.err)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(45):
         while True:
             with contextlib.suppress(AssertionError, ConnectionError, asyncio.IncompleteReadError):
                 async with upgraded(port) as again:

@@ -83,6 +83,16 @@ def test_styles_of_imports_come_first(tmp_path: Path) -> None:
     assert templates.preloads("page") == ["/static/f.js"]
 
 
+def test_styles_come_after_those_of_every_chunk_that_theirs_imports(tmp_path: Path) -> None:
+    """Whatever the order in which a page names its chunks: the frame's rules are the first of all."""
+    manifest = {
+        "page": {"file": "p.js", "css": ["p.css"], "imports": ["frame", "words"]},
+        "words": {"file": "w.js", "css": ["w.css"], "imports": ["frame"]},
+        "frame": {"file": "f.js", "css": ["f.css"]},
+    }
+    assert built(tmp_path, manifest, "").styles("page") == ["/static/f.css", "/static/w.css", "/static/p.css"]
+
+
 def test_an_undefined_name_is_an_error(tmp_path: Path) -> None:
     """A template that asks for something it was not given fails instead of printing nothing."""
     with pytest.raises(UndefinedError):

@@ -43,7 +43,7 @@ async def send_until_cut(peer: StuckPeer, data: bytes, most_bytes: int) -> int:
 async def test_a_ping_flood_without_reading_is_cut() -> None:
     """A peer that sends PINGs and never reads the PONGs is aborted long before it has cost memory."""
     ended, scopes, accepted = asyncio.Event(), [], asyncio.Event()
-    async with asyncio.timeout(20), serving(listener(ended, scopes, accepted)) as port, stuck_peer(port) as peer:
+    async with asyncio.timeout(45), serving(listener(ended, scopes, accepted)) as port, stuck_peer(port) as peer:
         # The kernel's buffers take some megabytes; stock uvicorn takes all 64 and more.
         sent = await send_until_cut(peer, client_frame(9, b"p" * 125) * 500, 64 * 1024 * 1024)
         assert sent < 64 * 1024 * 1024
@@ -53,7 +53,7 @@ async def test_a_ping_flood_without_reading_is_cut() -> None:
 async def test_a_message_in_endless_pieces_is_cut() -> None:
     """Empty continuation frames have no bytes that a size limit could count."""
     ended, scopes, accepted = asyncio.Event(), [], asyncio.Event()
-    async with asyncio.timeout(20), serving(listener(ended, scopes, accepted)) as port, stuck_peer(port) as peer:
+    async with asyncio.timeout(45), serving(listener(ended, scopes, accepted)) as port, stuck_peer(port) as peer:
         await peer.send(bytes([0x01, 0x80]) + b"\0\0\0\0")
         await send_until_cut(peer, (bytes([0x00, 0x80]) + b"\0\0\0\0") * 256, 100 * MAX_FRAGMENTS)
         await ended.wait()
@@ -62,7 +62,7 @@ async def test_a_message_in_endless_pieces_is_cut() -> None:
 async def test_the_application_can_abort() -> None:
     """The scope carries an abort that ends the connection although the peer has not read."""
     ended, scopes, accepted = asyncio.Event(), [], asyncio.Event()
-    async with asyncio.timeout(20), serving(listener(ended, scopes, accepted)) as port, stuck_peer(port) as peer:
+    async with asyncio.timeout(45), serving(listener(ended, scopes, accepted)) as port, stuck_peer(port) as peer:
         await accepted.wait()
         scopes[0]["extensions"][ABORT_EXTENSION]["abort"]()
         scopes[0]["extensions"][ABORT_EXTENSION]["abort"]()
@@ -73,7 +73,7 @@ async def test_the_application_can_abort() -> None:
 async def test_pings_of_a_peer_that_reads_are_answered() -> None:
     """The hardening does not touch anybody who behaves."""
     ended, scopes, accepted = asyncio.Event(), [], asyncio.Event()
-    async with asyncio.timeout(20), serving(listener(ended, scopes, accepted)) as port, stuck_peer(port) as peer:
+    async with asyncio.timeout(45), serving(listener(ended, scopes, accepted)) as port, stuck_peer(port) as peer:
         await peer.send(client_frame(9, b"hello"))
         assert await peer.text() == "hello"
         assert not ended.is_set()

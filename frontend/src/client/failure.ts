@@ -1,6 +1,6 @@
 /** What can go wrong for a program that uses the client, in the server's words or these. It must not know sockets. */
 import type { Failure, Json } from "./event.ts";
-import { CLOSE_SENTENCES } from "./wire.ts";
+import { CLOSE_SENTENCES } from "./wire-shapes.ts";
 
 /** `refused`: the server said no. `unsent`: safe to send again. `unknown`: it may have happened or not. */
 export type ErrorKind = "refused" | "unsent" | "unknown" | "ended";

@@ -4,8 +4,9 @@
  * Source: docs/protocol.md, "Subprotocols and sequence".
  */
 import type { Failure } from "./event.ts";
-import type { Json, Reply, Shape } from "./wire.ts";
-import { REPLY_SHAPE } from "./wire.ts";
+import type { Json, Reply } from "./wire.ts";
+import type { Shape } from "./wire-shapes.ts";
+import { REPLY_SHAPE } from "./wire-shapes.ts";
 
 export type Body = { readonly type: string } & Readonly<Record<string, Json>>;
 

@@ -25,7 +25,7 @@ import {
 } from "./state.ts";
 import { TokenWatch } from "./token.ts";
 import type { Connection, Gap, RoomEvent, Since, Subscribed, Unsubscribed } from "./wire.ts";
-import { CONNECTION_SHAPE, GAP_SHAPE, ROOM_EVENT_SHAPE, SUBSCRIBED_SHAPE, UNSUBSCRIBED_SHAPE } from "./wire.ts";
+import { CONNECTION_SHAPE, GAP_SHAPE, ROOM_EVENT_SHAPE, SUBSCRIBED_SHAPE, UNSUBSCRIBED_SHAPE } from "./wire-shapes.ts";
 
 export class Session {
   state: State = "idle";

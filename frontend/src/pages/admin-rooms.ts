@@ -2,7 +2,8 @@
 import "../styles/app.scss";
 import "../styles/lists.scss";
 import { keepIcons } from "../ui/favicon";
-import { RoomsPage } from "../ui/rooms-page";
+import { RoomsPage, SHAPE } from "../ui/rooms-page";
+import { openPage, takesOfList } from "../ui/open-page";
 
-new RoomsPage().start();
+openPage(() => new RoomsPage().start(), takesOfList(SHAPE));
 void keepIcons();

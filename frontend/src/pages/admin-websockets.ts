@@ -4,7 +4,8 @@ import "../styles/feed.scss";
 import "uplot/dist/uPlot.min.css";
 import { keepIcons } from "../ui/favicon";
 import { FeedPage } from "../ui/feed-page";
+import { openPage } from "../ui/open-page";
+import { FEED_ADDRESS } from "../state/filter";
 
-const page = new FeedPage();
-page.start();
+openPage(() => new FeedPage().start(), FEED_ADDRESS);
 void keepIcons();

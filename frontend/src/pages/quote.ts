@@ -3,6 +3,7 @@ import "../styles/app.scss";
 import "../styles/quotes.scss";
 import { keepIcons } from "../ui/favicon";
 import { startQuotePage } from "../ui/quote-page";
+import { openPage } from "../ui/open-page";
 
-void startQuotePage();
+openPage(() => void startQuotePage());
 void keepIcons();

@@ -3,6 +3,7 @@ import "../styles/app.scss";
 import "../styles/streaming.scss";
 import { keepIcons } from "../ui/favicon";
 import { StreamingPage } from "../ui/streaming-page";
+import { openPage } from "../ui/open-page";
 
-new StreamingPage().start();
+openPage(() => new StreamingPage().start(), { names: { symbols: "any" } });
 void keepIcons();

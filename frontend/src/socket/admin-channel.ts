@@ -97,8 +97,15 @@ export class AdminChannel {
       return;
     }
     this.socket.disconnect();
-    const { code = error.message, message = error.message, required_action = "", will_not = "" } = error.data ?? {};
-    this.callbacks.link({ kind: "ended", since: Date.now(), error: { code, message, required_action, will_not } });
+    const {
+      code = error.message,
+      message = error.message,
+      required_action = "",
+      will_not = "",
+      details,
+    } = error.data ?? {};
+    const refused = { code, message, required_action, will_not, details };
+    this.callbacks.link({ kind: "ended", since: Date.now(), error: refused });
   }
 
   private retryLater(reason: string): void {

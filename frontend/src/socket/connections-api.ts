@@ -82,7 +82,7 @@ export interface DisconnectAnswer extends Whole {
   readonly missing: readonly string[];
 }
 
-const CONNECTIONS = "/api/v1/admin/connections";
+export const CONNECTIONS = "/api/v1/admin/connections";
 
 export function listConnections(
   parameters: URLSearchParams,

@@ -49,6 +49,8 @@ export interface Change {
   readonly at: number;
   readonly by: string;
   readonly reason: string;
+  /** The reason as a code with what it names; null if somebody simply made the change. */
+  readonly why: Json;
   readonly undoable: boolean;
 }
 

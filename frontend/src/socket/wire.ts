@@ -2,12 +2,15 @@
  * The words of the admin channel, as docs/admin-channel.md and contract.md sections 3 and 4 define them.
  * Types only: it must not know how a message travels or what is drawn from it. Times are Unix seconds.
  */
+import type { Json } from "../client/index";
 
 export interface ErrorObject {
   code: string;
   message: string;
   required_action: string;
   will_not: string;
+  /** What the sentences name, for those who say them in other words. */
+  details?: Json | undefined;
 }
 
 export type LineStatus = "disconnected" | "connecting" | "connected" | "error" | "disabled";

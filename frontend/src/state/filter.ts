@@ -3,6 +3,7 @@
  * that are already here. Pure; it must not know where the fields or the URL are.
  */
 import type { Filter, Tick } from "../socket/wire";
+import type { Takes } from "./address";
 
 export interface FilterFields {
   symbols: string;
@@ -19,6 +20,11 @@ const PARAMETERS: Record<keyof FilterFields, string> = {
   types: "types",
   text: "text",
   minChange: "min_change",
+};
+
+/** What the page's address may name. */
+export const FEED_ADDRESS: Takes = {
+  names: { symbols: "any", types: "any", text: "any", min_change: (value) => !Number.isNaN(parseChange(value)) },
 };
 
 function words(text: string): string[] {

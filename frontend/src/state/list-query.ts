@@ -23,7 +23,7 @@ export function firstQuery(shape: ListShape): ListQuery {
   return { fields, sort: shape.sort, descending: shape.sorts[shape.sort] ?? false };
 }
 
-/** Reads an address; what is not of this list is left out. */
+/** Reads an address; the page does not begin with one that names what is not of this list (`listTakes`). */
 export function fromAddress(search: string, shape: ListShape): ListQuery {
   const given = new URLSearchParams(search);
   const start = firstQuery(shape);
@@ -66,12 +66,18 @@ export function isFiltered(query: ListQuery): boolean {
   return Object.values(query.fields).some((value) => value !== "");
 }
 
-/** The request's parameters. */
-export function toParameters(query: ListQuery, page: Paging, limit: number): URLSearchParams {
+/** What all pages of the list are asked by. */
+export function wholeList(query: ListQuery): URLSearchParams {
   const words = new URLSearchParams();
   for (const [name, value] of Object.entries(query.fields)) if (value !== "") words.set(name, value);
   words.set("sort", query.sort);
-  if (query.descending) words.set("descending", "true");
+  words.set("descending", String(query.descending));
+  return words;
+}
+
+/** The parameters of a page's request. */
+export function toParameters(query: ListQuery, page: Paging, limit: number): URLSearchParams {
+  const words = wholeList(query);
   words.set("limit", String(limit));
   const cursor = page.cursors.at(-1) ?? "";
   if (cursor !== "") words.set("cursor", cursor);

@@ -2,6 +2,7 @@
 import type { Alert } from "../state/alerts";
 import type { Banner } from "./banners";
 import { reconnectingBanner } from "./link-banners";
+import { problemRest, problemTitle } from "./problem-words";
 import { ago, clock, count, t, word } from "./text";
 
 export interface BannerRuns {
@@ -25,7 +26,7 @@ export function toBanner(alert: Alert, runs: BannerRuns): Banner {
         key: "ended",
         tone: "error",
         title: forbidden ? t("banner.forbidden") : t("banner.ended"),
-        text: forbidden ? alert.error.required_action : t("banner.ended.action"),
+        text: forbidden ? problemRest(alert.error) : t("banner.ended.action"),
         actions: [{ label: t("banner.login"), testid: "login-again", href: runs.loginUrl }],
       };
     }
@@ -89,10 +90,8 @@ export function toBanner(alert: Alert, runs: BannerRuns): Banner {
       return {
         key: `notice-${alert.error.code}`,
         tone: "error",
-        title: alert.error.message,
-        text: [alert.error.required_action, alert.error.will_not, `(${clock(alert.at)})`]
-          .filter((one) => one !== "")
-          .join(" "),
+        title: problemTitle(alert.error),
+        text: [problemRest(alert.error), `(${clock(alert.at)})`].filter((one) => one !== "").join(" "),
         actions: [{ label: t("banner.dismiss"), testid: "dismiss", run: () => runs.dismissNotice(alert.error.code) }],
       };
     case "loop":

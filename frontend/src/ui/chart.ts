@@ -4,7 +4,7 @@
  */
 import uPlot from "uplot";
 import { setAttribute, setText } from "./dom";
-import { clock, zone } from "./text";
+import { clock, zone, language } from "./text";
 
 /** Zoom and range of all charts of a page. */
 export interface ChartView {
@@ -16,6 +16,8 @@ export interface ChartView {
 export interface ChartLine {
   label: string;
   values: (number | null)[];
+  /** Whether single values are seen that have no neighbour to draw a line to. */
+  dotted?: boolean;
 }
 
 const HEIGHT = 64;
@@ -32,15 +34,16 @@ export class Chart {
   private readonly host: HTMLElement;
   private readonly readout: HTMLElement;
   private readonly view: ChartView;
-  private readonly colour: string;
+  private readonly colours: readonly string[];
 
-  constructor(host: HTMLElement, readout: HTMLElement, view: ChartView, colour: string) {
+  /** `colours`: the custom property of each line's colour; lines beyond them are drawn in the ink of the axes. */
+  constructor(host: HTMLElement, readout: HTMLElement, view: ChartView, ...colours: string[]) {
     this.host = host;
     this.readout = readout;
     this.view = view;
-    this.colour = colour;
+    this.colours = colours;
     this.observer = new ResizeObserver(() =>
-      this.plot?.setSize({ width: Math.max(80, host.clientWidth), height: HEIGHT }),
+      this.plot?.setSize({ width: Math.max(80, host.clientWidth), height: heightOf(host) }),
     );
     this.observer.observe(host);
     host.addEventListener("dblclick", () => view.zoomed(null));
@@ -84,7 +87,7 @@ export class Chart {
     const css = getComputedStyle(this.host);
     const ink = css.getPropertyValue("--tw-chart-ink").trim();
     const grid = css.getPropertyValue("--tw-chart-grid").trim();
-    const colour = css.getPropertyValue(this.colour).trim();
+    const colours = this.colours.map((name) => css.getPropertyValue(name).trim());
     const axis = {
       stroke: ink,
       font: "11px system-ui, sans-serif",
@@ -94,7 +97,7 @@ export class Chart {
     return new uPlot(
       {
         width: Math.max(80, this.host.clientWidth),
-        height: HEIGHT,
+        height: heightOf(this.host),
         legend: { show: false },
         padding: [6, 14, 0, 0],
         tzDate: (ts) => uPlot.tzDate(new Date(ts * 1000), zone()),
@@ -113,10 +116,10 @@ export class Chart {
           {},
           ...this.lines.map((line, i) => ({
             label: line.label,
-            stroke: i === 0 ? colour : ink,
-            width: i === 0 ? 1.5 : 1,
-            ...(i === 0 && this.lines.length === 1 ? { fill: `${colour}22` } : {}),
-            points: { show: false },
+            stroke: colours[i] ?? ink,
+            width: i < colours.length ? 1.5 : 1,
+            ...(this.lines.length === 1 ? { fill: `${colours[0] ?? ink}22` } : {}),
+            points: { show: line.dotted === true, size: 4 },
             spanGaps: false,
           })),
         ],
@@ -148,6 +151,11 @@ export class Chart {
   }
 }
 
+/** A host that gives its chart a height (`data-tall`) is filled. */
+function heightOf(host: HTMLElement): number {
+  return host.dataset["tall"] === undefined ? HEIGHT : Math.max(HEIGHT, host.clientHeight);
+}
+
 /** From 0 (or below) to a little above the highest, never flat. */
 function yRange(low: number | null, high: number | null): [number, number] {
   const top = high === null || !Number.isFinite(high) ? 1 : high;
@@ -174,6 +182,8 @@ function shortNumber(value: number): string {
   return trim(value);
 }
 
+const hundredths = new Intl.NumberFormat(language, { maximumFractionDigits: 2, useGrouping: false });
+
 function trim(value: number): string {
-  return String(Math.round(value * 100) / 100);
+  return hundredths.format(value);
 }

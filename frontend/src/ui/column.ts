@@ -8,8 +8,23 @@ import { charted, HISTORY_POINTS, isTotal, type Metric } from "../state/history"
 import { badgeOf } from "../state/line-badge";
 import { Chart, type ChartLine, type ChartView } from "./chart";
 import { element, find, fromTemplate, part, setAttribute, setIcon, setText } from "./dom";
+import { endingWords } from "./server-words";
 import { type StreamActions, StreamView } from "./stream";
-import { ago, bytes, clock, compact, count, decimal, exact, type Key, milliseconds, NONE, span, t, word } from "./text";
+import {
+  agoRoughly,
+  bytes,
+  clock,
+  compact,
+  count,
+  decimal,
+  exact,
+  type Key,
+  milliseconds,
+  NONE,
+  span,
+  t,
+  word,
+} from "./text";
 
 /** What the second chart can show. */
 const CHOICES = [
@@ -143,7 +158,7 @@ export class ColumnView {
     const stale = context.staleSince !== null && line.enabled;
     setText(retry, stale ? t("time.as_of", { time: clock(context.staleSince) }) : retryText(line, context.now));
     const error = part(this.root, "last-error");
-    const text = line.last_error ? t("line.last_error", { text: line.last_error }) : t("line.no_error");
+    const text = lastErrorOf(line);
     setText(error, text);
     setAttribute(
       error,
@@ -168,7 +183,7 @@ export class ColumnView {
       message_count: count(column.messages),
       error_count: count(column.errors),
       uptime: span(uptime),
-      last_update: column.lastUpdate === null ? NONE : ago(context.now - column.lastUpdate),
+      last_update: column.lastUpdate === null ? NONE : agoRoughly(context.now - column.lastUpdate),
       latency: `${compact(p50)} / ${compact(p99)}`,
       bytes_per_second: bytes(point("bytes_per_second") ?? line.bytes_per_second),
       reconnects: count(point("reconnects") ?? line.reconnects),
@@ -211,7 +226,7 @@ export class ColumnView {
           element("time", { title: exact(one.at) }, clock(one.at)),
           ` ${word("stage", one.stage)} · `,
           element("code", {}, one.cause),
-          element("span", { class: "ending-text" }, one.message),
+          element("span", { class: "ending-text", title: one.message }, endingWords(one.cause, one.message)),
         ),
       );
     const list = part(this.root, "endings-list");
@@ -277,4 +292,11 @@ export function emptyText(dashboard: Dashboard, line: LineHealth | null, column:
   if (dashboard.filter !== null) return t("empty.filter");
   if (line !== null && line.status !== "connected") return t("empty.down");
   return t("empty.waiting");
+}
+
+/** The feed adds what is required to the sentence of how the connection ended. */
+function lastErrorOf({ last_error: said, endings }: LineHealth): string {
+  if (!said) return t("line.no_error");
+  const ending = endings?.findLast((one) => said.startsWith(one.message));
+  return t("line.last_error", { text: ending === undefined ? said : endingWords(ending.cause, said) });
 }

@@ -3,6 +3,7 @@ import type { ClosedRow, ConnectionRow } from "../socket/connections-api";
 import { programOf } from "../state/program";
 import { element, find, icon, setAttribute, setHidden, setText } from "./dom";
 import { type Column, figures, words } from "./list-row";
+import { closeWords } from "./server-words";
 import { ago, bytes, count, decimal, exact, milliseconds, NONE, span, t } from "./text";
 
 /** What a connection is called: its user, or that nobody has said who it is. */
@@ -15,11 +16,20 @@ export function isSlow(row: ConnectionRow): boolean {
   return row.queued_bytes > 0 || row.missed > 0;
 }
 
+/** The connection's own page. */
+function linkTo(id: string): HTMLElement {
+  return element("a", {
+    class: "list-name",
+    href: `/admin/connections/${encodeURIComponent(id)}`,
+    "data-testid": "open",
+  });
+}
+
 export const CONNECTION_COLUMNS: readonly Column<ConnectionRow>[] = [
   {
     key: "username",
     make(cell, id) {
-      cell.append(element("span", { class: "list-name" }), element("span", { class: "list-small" }, id));
+      cell.append(linkTo(id), element("span", { class: "list-small" }, id));
     },
     draw(cell, row) {
       setText(find(cell, ".list-name"), nameOf(row));
@@ -91,8 +101,11 @@ export const CONNECTION_COLUMNS: readonly Column<ConnectionRow>[] = [
 /** How long a trace that is taken from the list goes on; leaving off the download ends it. */
 const TRACE_S = 60;
 
-/** What is done to a row's connection: a trace to a file, and closing it. */
-export function actionsColumn(press: (id: string, name: string) => void): Column<ConnectionRow> {
+/** What is done to a row's connection: a trace to a file, closing it, banning who is behind it. */
+export function actionsColumn(
+  press: (id: string, name: string) => void,
+  ban: (row: ConnectionRow) => void,
+): Column<ConnectionRow> {
   return {
     key: "actions",
     classes: "list-actions",
@@ -118,7 +131,14 @@ export function actionsColumn(press: (id: string, name: string) => void): Column
         icon("x-lg"),
       );
       button.addEventListener("click", () => press(id, name));
-      cell.append(trace, button);
+      const banish = t("ban.one", { name });
+      const away = element(
+        "button",
+        { type: "button", class: "btn-icon", "aria-label": banish, title: banish, "data-testid": "ban" },
+        icon("slash-circle"),
+      );
+      away.addEventListener("click", () => ban(row));
+      cell.append(trace, button, away);
     },
     draw(cell) {
       const gone = cell.parentElement?.dataset["standing"] === "gone";
@@ -132,7 +152,7 @@ export const CLOSED_COLUMNS: readonly Column<ClosedRow>[] = [
   {
     key: "username",
     make(cell, id) {
-      cell.append(element("span", { class: "list-name" }), element("span", { class: "list-small" }, id));
+      cell.append(linkTo(id), element("span", { class: "list-small" }, id));
     },
     draw(cell, row) {
       setText(find(cell, ".list-name"), nameOf(row));
@@ -140,7 +160,9 @@ export const CLOSED_COLUMNS: readonly Column<ClosedRow>[] = [
   },
   words("ip", (row) => row.ip, { classes: "list-tight" }),
   words("node", (row) => row.node, { classes: "list-tight", title: (row) => row.instance }),
-  words("close_code", (row) => `${row.close_code ?? NONE} ${row.reason}`.trim(), { title: (row) => row.meaning }),
+  words("close_code", (row) => `${row.close_code ?? NONE} ${row.reason}`.trim(), {
+    title: (row) => closeWords(row.reason, row.meaning),
+  }),
   figures("missed", (row) => count(row.missed)),
   figures(
     "held",

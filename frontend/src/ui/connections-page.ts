@@ -4,6 +4,7 @@
  */
 import type { Problem } from "../socket/admin-api";
 import {
+  CONNECTIONS,
   type ClosedRow,
   type ConnectionRow,
   type DisconnectAnswer,
@@ -13,13 +14,15 @@ import {
 } from "../socket/connections-api";
 import type { ListShape } from "../state/list-query";
 import { CLOSED_COLUMNS, CONNECTION_COLUMNS, actionsColumn, nameOf } from "./connection-columns";
+import { BanDialog, banned, type Outlaws } from "./ban-dialog";
 import { DisconnectDialog, type Doomed } from "./disconnect-dialog";
 import { part, setAttribute, setHidden, setText } from "./dom";
 import { ListPage } from "./list-page";
 import { LiveList } from "./live-list";
+import { NodeDrains } from "./node-drains";
 import { count, t } from "./text";
 
-const SHAPE: ListShape = {
+export const SHAPE: ListShape = {
   fields: ["text", "user", "room", "ip", "node", "slow"],
   sort: "connected_at",
   sorts: {
@@ -41,16 +44,28 @@ const CLOSED_ROWS = 50;
 export class ConnectionsPage {
   private readonly mayClose = part(document, "list").dataset["mayClose"] === "true";
   private readonly dialog = new DisconnectDialog((doomed, reason) => this.close(doomed, reason));
+  private readonly banning = new BanDialog((answer) => {
+    this.page.list.letGo();
+    this.page.notice({ key: "banned", ...banned(answer) });
+    this.page.refresh();
+  });
   private readonly closedBox = part<HTMLDetailsElement>(document, "closed");
   private readonly closed = new LiveList<ClosedRow>(this.closedBox, {
     columns: CLOSED_COLUMNS,
     idOf: (row) => row.connection_id,
     nameOf: (row) => row.username ?? row.connection_id,
   });
+  private readonly nodes = new NodeDrains(() => this.page.refresh());
   private closedCount: number | null = null;
   private readonly page = new ListPage<ConnectionRow>({
     shape: SHAPE,
-    columns: [...CONNECTION_COLUMNS, actionsColumn((id, name) => this.dialog.open([{ id, name }]))],
+    columns: [
+      ...CONNECTION_COLUMNS,
+      actionsColumn(
+        (id, name) => this.dialog.open([{ id, name }]),
+        (row) => this.banning.open(outlawsOf([row])),
+      ),
+    ],
     idOf: (row) => row.connection_id,
     nameOf,
     list: async (parameters, keep) => {
@@ -59,8 +74,11 @@ export class ConnectionsPage {
     },
     maybeOn: (row, instances) => instances.has(row.instance),
     chosenChanged: () => this.drawChosen(),
-    more: () => this.askClosed(),
-    draw: (now) => this.drawClosed(now),
+    more: async () => (await this.askClosed()) ?? (await this.nodes.ask()),
+    draw: (now) => {
+      this.drawClosed(now);
+      this.nodes.draw();
+    },
     items: () => [
       {
         kind: t("palette.kind.action"),
@@ -73,11 +91,18 @@ export class ConnectionsPage {
   start(): void {
     this.closedBox.addEventListener("toggle", () => this.page.refresh());
     part(document, "disconnect-chosen").addEventListener("click", () => this.dialog.open(this.chosen()));
+    part(document, "ban-chosen").addEventListener("click", () => this.banning.open(this.outlaws()));
     part(document, "let-go").addEventListener("click", () => this.page.list.letGo());
+    this.page.exportAs("connections", `${CONNECTIONS}/export`);
+    this.page.exportAs("closed", `${CONNECTIONS}/closed/export`, () => this.closedQuery());
     this.page.start();
   }
 
   // ---- the recently closed ----
+
+  private closedQuery(): URLSearchParams {
+    return new URLSearchParams({ text: this.page.tools.query.fields["text"] ?? "" });
+  }
 
   private async askClosed(): Promise<Problem | null> {
     if (!this.closedBox.open) return null;
@@ -105,6 +130,11 @@ export class ConnectionsPage {
     });
   }
 
+  private outlaws(): Outlaws {
+    const rows = this.page.list.selected.map((id) => this.page.list.row(id));
+    return outlawsOf(rows.filter((row) => row !== undefined));
+  }
+
   private drawChosen(): void {
     const chosen = this.page.list.selected.length;
     setHidden(part(document, "chosen"), !this.mayClose || chosen === 0);
@@ -121,6 +151,14 @@ export class ConnectionsPage {
     this.page.refresh();
     return null;
   }
+}
+
+/** Users by name; who has not said who they are, by address. */
+function outlawsOf(rows: readonly ConnectionRow[]): Outlaws {
+  return {
+    users: rows.flatMap((row) => (row.username === null ? [] : [row.username])),
+    addresses: rows.flatMap((row) => (row.username === null ? [row.ip] : [])),
+  };
 }
 
 /** What became of them: closed, ended already, or not known because somebody did not answer. */

@@ -4,6 +4,7 @@
  */
 import type { Problem } from "../socket/admin-api";
 import { find, part, setHidden, setText } from "./dom";
+import { problemWords } from "./problem-words";
 import { count, t } from "./text";
 
 export interface Doomed {
@@ -69,7 +70,7 @@ export class DisconnectDialog {
       return;
     }
     this.check();
-    setText(this.failed, `${problem.message || t("disconnect.no_answer")} ${problem.required_action}`.trim());
+    setText(this.failed, problemWords(problem, t("disconnect.no_answer")));
     setHidden(this.failed, false);
   }
 }

@@ -1,6 +1,7 @@
 /** Pausing the feed for everybody: the button and its dialog with the typed confirmation. It must not know the socket. */
 import type { ErrorObject } from "../socket/wire";
 import { find, part, setHidden, setText } from "./dom";
+import { problemWords } from "./problem-words";
 
 const CONFIRMATION = "pause feed";
 
@@ -46,7 +47,7 @@ export class PauseFeedDialog {
       this.dialog.close();
       return;
     }
-    setText(this.failed, `${error.message} ${error.required_action}`);
+    setText(this.failed, problemWords(error));
     setHidden(this.failed, false);
   }
 }

@@ -31,6 +31,8 @@ import { FilterForm } from "./filter-form";
 import { startFrame } from "./frame";
 import { InspectDialog } from "./inspect";
 import { Loop } from "./loop";
+import { followPage } from "./network.ts";
+import { problemWords } from "./problem-words";
 
 const METRIC_KEY = "tidewire.metric";
 const RANGE_KEY = "tidewire.range";
@@ -80,11 +82,7 @@ export class FeedPage {
       clockOffset: () => this.state.clockOffset,
     });
     document.addEventListener("tidewire:theme", () => this.restyle());
-    window.addEventListener("pagehide", () => this.channel.close());
-    // Back from the browser's page cache: the socket was closed when the page went.
-    window.addEventListener("pageshow", (event) => {
-      if (event.persisted) this.channel.open();
-    });
+    followPage(this.channel);
     this.loop.add(() => {
       this.view.draw();
       this.filterForm.say(this.state.filter, this.filterWaiting, this.filterProblem);
@@ -134,7 +132,7 @@ export class FeedPage {
     const answer = await this.channel.ask("set_options", { batch: true, filter });
     // Typing went on while the server answered; the later answer counts.
     if (JSON.stringify(filter) !== JSON.stringify(this.filterForm.filter)) return;
-    this.filterProblem = answer.ok ? null : `${answer.error.message} ${answer.error.required_action}`;
+    this.filterProblem = answer.ok ? null : problemWords(answer.error);
     if (answer.ok) this.apply(() => applyFilter(this.state, answer.options.filter));
     this.filterWaiting = false;
     this.loop.mark();

@@ -2,9 +2,11 @@
  * The frame around every page after login: navigation, clock, time zone, palette, shortcut list.
  * It must not know what a page shows; a page gives it the palette's items and its own shortcuts.
  */
+import { startAlertToasts } from "./alert-toasts";
 import { element, find, isTyping, part, setAttribute, setHidden, setText } from "./dom";
 import { type Item, Palette } from "./palette";
 import { chooseTheme, theme, wirePreferences } from "./preferences";
+import { tellWholeTexts } from "./whole-text";
 import { chooseZone, clock, isZone, t, zone } from "./text";
 
 export interface FrameOptions {
@@ -23,6 +25,8 @@ export function startFrame(options: FrameOptions): void {
   wireNavigation();
   wireClock(options);
   wireZones(options);
+  startAlertToasts();
+  tellWholeTexts();
   const palette = new Palette(find<HTMLDialogElement>(document, "#palette"), () => [
     ...pages(),
     ...actions(),

@@ -2,6 +2,7 @@
 import type { Ack, Inspection, Tick } from "../socket/wire";
 import { wireCopy } from "./copy";
 import { element, find, part, setAttribute, setHidden, setText } from "./dom";
+import { problemWords } from "./problem-words";
 import { bytes, clockMs, exact, milliseconds, price, t, word } from "./text";
 
 const STEPS = ["exchange", "received", "published", "seen"] as const;
@@ -36,9 +37,8 @@ export class InspectDialog {
     setHidden(part(this.dialog, "inspect-wait"), true);
     if (answer.ok) this.show(answer);
     else {
-      const { message, required_action, will_not } = answer.error;
       const box = part(this.dialog, "inspect-error");
-      setText(box, [message, required_action, will_not].filter((one) => one !== "").join(" "));
+      setText(box, problemWords(answer.error));
       setHidden(box, false);
     }
   }

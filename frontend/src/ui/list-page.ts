@@ -2,22 +2,23 @@
  * The conduct of a page around one live list: it asks once a second, hands the answers to the list, says what is wrong.
  * What is listed, and what else the page does, is told by the page that makes it.
  */
-import type { Problem, Reply } from "../socket/admin-api";
+import { isRefusedQuestion, type Problem, type Reply } from "../socket/admin-api";
 import type { Whole } from "../socket/connections-api";
-import { inSight, type ListShape, toParameters } from "../state/list-query";
+import { inSight, type ListShape, toParameters, wholeList } from "../state/list-query";
 import { newClock, observe, type ServerClock } from "../state/server-clock";
 import { type Banner, Banners } from "./banners";
 import { part, setAttribute, setHidden, setIcon, setText } from "./dom";
 import { startFrame } from "./frame";
+import { sayExported, wireExport } from "./list-export";
 import { LinkPill } from "./link-pill";
-import { loginUrl, reconnectingBanner } from "./link-banners";
 import type { Column } from "./list-row";
 import { ListTools } from "./list-tools";
 import { LiveList } from "./live-list";
 import { Loop } from "./loop";
 import type { Item } from "./palette";
+import { pollBanners } from "./poll-banners";
 import { Poller } from "./poller";
-import { ago, clock, t, word } from "./text";
+import { clock, t } from "./text";
 
 /** Rows of a page: more do not fit on a screen, and the request for a page names the rows in sight. */
 export const PAGE_ROWS = 50;
@@ -112,6 +113,11 @@ export class ListPage<R> {
     this.loop.mark();
   }
 
+  /** Wires the buttons that take a list away as a file; without `parameters` it is what this page's filters show. */
+  exportAs(name: string, path: string, parameters = (): URLSearchParams => wholeList(this.tools.query)): void {
+    wireExport({ name, path, parameters, said: (notice) => this.notice(notice), done: sayExported });
+  }
+
   /** Says something until it is dismissed. */
   notice(banner: Omit<Banner, "actions">): void {
     const dismiss = { label: t("banner.dismiss"), testid: "dismiss", run: () => this.dismiss(banner.key) };
@@ -142,7 +148,7 @@ export class ListPage<R> {
     // Asked something else meanwhile: the poller asks again at once.
     if (question !== this.question) return null;
     if (!reply.ok) {
-      if (reply.problem.status === 400 && paging.cursors.length > 0) this.tools.toFirstPage();
+      if (isRefusedQuestion(reply.problem.status) && paging.cursors.length > 0) this.tools.toFirstPage();
       return reply.problem;
     }
     const page = reply.value;
@@ -189,18 +195,8 @@ export class ListPage<R> {
   }
 
   private bannersNow(): Banner[] {
-    const { look, problem } = this.poller;
-    const found: Banner[] = [];
-    if (look.kind === "ended" && problem !== null) found.push(endedBanner(problem));
-    else if (look.downSince !== null) {
-      const retryAt = look.kind === "waiting" && look.retryAt !== null ? look.retryAt / 1000 : null;
-      found.push(reconnectingBanner(look.downSince / 1000, retryAt, Date.now() / 1000, () => this.poller.now()));
-    }
-    if (problem !== null && problem.status > 0 && look.kind !== "ended") found.push(problemBanner(problem));
-    if (this.last !== null && look.kind === "live") {
-      found.push(...missingBanners(this.last), ...(this.spec.trouble?.(this.last) ?? []));
-    }
-    return [...found, ...this.notices.values()];
+    const more = this.last !== null && this.poller.look.kind === "live" ? (this.spec.trouble?.(this.last) ?? []) : [];
+    return [...pollBanners(this.poller, this.last, () => this.tools.clear()), ...more, ...this.notices.values()];
   }
 
   // ---- what is pressed ----
@@ -239,40 +235,4 @@ export class ListPage<R> {
       { kind, name: t("list.search"), run: () => this.tools.focus() },
     ];
   }
-}
-
-function endedBanner(problem: Problem): Banner {
-  const forbidden = problem.status === 403;
-  return {
-    key: "ended",
-    tone: "error",
-    title: forbidden ? t("list.forbidden") : t("banner.ended"),
-    text: forbidden ? `${problem.message} ${problem.required_action}` : t("banner.ended.action"),
-    actions: [{ label: t("banner.login"), testid: "login-again", href: loginUrl() }],
-  };
-}
-
-function problemBanner(problem: Problem): Banner {
-  const text = [problem.required_action, problem.will_not, problem.correlationId].filter((one) => one !== "").join(" ");
-  return { key: "problem", tone: "error", title: problem.message, text, actions: [] };
-}
-
-/** Nodes whose rows are missing, each by its name. */
-function missingBanners(page: Whole): Banner[] {
-  const found = page.silent.map((node): Banner => ({
-    key: `silent-${node.instance}`,
-    tone: "warn",
-    title: t("list.silent", { node: node.node }),
-    text: `${word("list.silent", node.why)} ${t("list.silent.heard", { ago: ago(node.heard_s_ago) })}`,
-    actions: [],
-  }));
-  if (page.cut_off === "") return found;
-  const cut: Banner = {
-    key: "cut-off",
-    tone: "error",
-    title: t("list.cut_off"),
-    text: t("list.cut_off.why", { reason: page.cut_off }),
-    actions: [],
-  };
-  return [cut, ...found];
 }

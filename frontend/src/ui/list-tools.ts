@@ -47,7 +47,7 @@ export class ListTools {
       const typed = event.target instanceof HTMLInputElement && event.target.type !== "checkbox";
       this.timer = setTimeout(() => this.read(), typed ? SETTLE_MS : 0);
     });
-    part(document, "filter-clear").addEventListener("click", () => this.set(emptied(shape)));
+    part(document, "filter-clear").addEventListener("click", () => this.clear());
     this.next.addEventListener("click", () =>
       this.turn(this.cursor === null ? this.paging : nextPage(this.paging, this.cursor)),
     );
@@ -72,6 +72,11 @@ export class ListTools {
   set(fields: Readonly<Record<string, string>>): void {
     this.change(withFields(this.query, fields));
     this.fill();
+  }
+
+  /** Asks for everything. */
+  clear(): void {
+    this.set(emptied(this.shape));
   }
 
   sortBy(key: string): void {
@@ -127,8 +132,8 @@ export class ListTools {
     setAttribute(part(document, "turn-round"), "aria-pressed", String(this.query.descending));
   }
 
-  private field(name: string): HTMLInputElement {
-    return find<HTMLInputElement>(this.form, `[name="${name}"]`);
+  private field(name: string): HTMLInputElement | HTMLSelectElement {
+    return find<HTMLInputElement | HTMLSelectElement>(this.form, `[name="${name}"]`);
   }
 }
 
@@ -136,13 +141,15 @@ function emptied(shape: ListShape): Record<string, string> {
   return Object.fromEntries(shape.fields.map((name) => [name, ""]));
 }
 
-function readField(field: HTMLInputElement): string {
-  return field.type === "checkbox" ? (field.checked ? "true" : "") : field.value;
+function readField(field: HTMLInputElement | HTMLSelectElement): string {
+  return field instanceof HTMLInputElement && field.type === "checkbox" ? (field.checked ? "true" : "") : field.value;
 }
 
-function writeField(field: HTMLInputElement, value: string): void {
-  if (field.type === "checkbox") field.checked = value === "true";
+function writeField(field: HTMLInputElement | HTMLSelectElement, value: string): void {
+  if (field instanceof HTMLInputElement && field.type === "checkbox") field.checked = value === "true";
   else field.value = value;
+  // What is first in a list of choices may be named by another word, too.
+  if (field instanceof HTMLSelectElement && field.selectedIndex === -1) field.selectedIndex = 0;
 }
 
 /** Not `disabled`: a button that turns a page must not lose the focus when the last one is reached. */

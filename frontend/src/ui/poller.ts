@@ -1,5 +1,5 @@
 /**
- * Asks again and again: a second after each answer, more and more seldom while nothing answers, not at all in a hidden
+ * Asks again and again: a second after each answer unless told otherwise, more and more seldom while nothing answers, not at all in a hidden
  * tab, while paused, or after an answer that is final. It must not know what is asked.
  */
 import { isPassing, type Problem } from "../socket/admin-api";
@@ -9,6 +9,8 @@ import type { LinkLook } from "./link-pill";
 export const EVERY_MS = 1_000;
 /** Answers after which asking again is pointless and unwanted: nobody is logged in, or may not look any more. */
 const FINAL: readonly number[] = [401, 403];
+/** Told to the document when a page may ask no more: what asks beside it stops too. */
+export const ENDED = "tidewire:ended";
 
 export class Poller {
   /** The last problem; null after an answer. */
@@ -24,8 +26,11 @@ export class Poller {
   private readonly ask: () => Promise<Problem | null>;
   private readonly changed: () => void;
 
+  private readonly everyMs: number;
+
   /** `ask` asks once, uses the answer, and returns what went wrong. `changed` is called after each change of state. */
-  constructor(ask: () => Promise<Problem | null>, changed: () => void) {
+  constructor(ask: () => Promise<Problem | null>, changed: () => void, everyMs = EVERY_MS) {
+    this.everyMs = everyMs;
     this.ask = ask;
     this.changed = changed;
   }
@@ -82,13 +87,14 @@ export class Poller {
     this.kind = "live";
     this.downSince = null;
     this.retryAt = null;
-    return EVERY_MS;
+    return this.everyMs;
   }
 
   private failed(problem: Problem): number | null {
     if (FINAL.includes(problem.status)) {
       this.kind = "ended";
       this.again = false;
+      document.dispatchEvent(new Event(ENDED));
       return null;
     }
     const now = Date.now();

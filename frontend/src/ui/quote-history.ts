@@ -7,6 +7,7 @@ import { isObject } from "../state/quote-wire";
 import { element, icon, part, setHidden, setText } from "./dom";
 import { fieldLabel, valueWords } from "./quote-control";
 import { failureWords } from "./quote-words";
+import { serverWords } from "./server-words";
 import { ago, exact, money, t, word } from "./text";
 
 const PAGE = 15;
@@ -131,9 +132,16 @@ export class History {
         this.words(change.after, spec, change),
       ),
     );
-    if (change.reason !== "") row.append(element("p", { class: "q-quiet" }, change.reason));
+    if (change.reason !== "") row.append(element("p", { class: "q-quiet" }, this.reason(change)));
     if (change.undoable && this.editable) row.append(this.undoButton(change, title));
     return row;
+  }
+
+  private reason({ reason, why }: Change): string {
+    if (!isObject(why)) return serverWords("change", { text: reason, code: "" });
+    const field = why["field"];
+    const details = typeof field === "string" ? { ...why, field: fieldLabel(field, this.specs) } : why;
+    return serverWords("change", { text: reason, code: String(why["code"]), details });
   }
 
   private words(value: Json, spec: FieldSpec | undefined, change: Change): string {

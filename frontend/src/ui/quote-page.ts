@@ -22,6 +22,7 @@ import { Rating } from "./quote-rating";
 import { type PageModel, QuoteView } from "./quote-view";
 import { failureWords } from "./quote-words";
 import { t } from "./text";
+import { followNetwork } from "./network.ts";
 
 /** The server wants the focus said again within 10 s. */
 const FOCUS_EVERY_MS = 8_000;
@@ -134,27 +135,15 @@ class QuotePage {
   }
 
   private wireNetwork(): void {
-    window.addEventListener("pagehide", () => {
-      this.view.flush();
-      this.channel.close();
-    });
-    // Back from the browser's page cache: the socket was closed when the page went.
-    window.addEventListener("pageshow", (event) => {
-      if (event.persisted) this.channel.open();
-    });
+    // Before the socket goes: what is being typed is on its way.
+    window.addEventListener("pagehide", () => this.view.flush());
     // What has not been stored outlives a reload, but not the tab.
     window.addEventListener("beforeunload", (event) => {
       if (own.waitingCount(this.model.edits) > 0) event.preventDefault();
     });
-    const network = (): void => {
-      this.model.offline = !navigator.onLine;
-      if (navigator.onLine) this.channel.retryNow();
+    followNetwork(this.channel, (offline) => {
+      this.model.offline = offline;
       this.loop.mark();
-    };
-    window.addEventListener("online", network);
-    window.addEventListener("offline", network);
-    document.addEventListener("visibilitychange", () => {
-      if (!document.hidden) this.channel.retryNow();
     });
     window.addEventListener("focus", () => this.channel.retryNow());
   }

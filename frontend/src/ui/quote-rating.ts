@@ -9,6 +9,7 @@ import { element, find, part, setAttribute, setHidden, setText } from "./dom";
 import { errorWords, reasonWords } from "./error-words";
 import { fieldLabel } from "./quote-control";
 import { failureWords } from "./quote-words";
+import { lineWords } from "./server-words";
 import { clock, exact, money, t, word } from "./text";
 
 export interface RatingLook {
@@ -118,7 +119,7 @@ export class Rating {
     part(place, "breakdown").replaceChildren(
       ...lines.map((line) => {
         const figure = line.amount ? money(line.amount, premium?.currency ?? "USD") : "";
-        const label = element("th", { scope: "row" }, line.label);
+        const label = element("th", { scope: "row" }, lineWords(line.code, line.label));
         const more = [line.detail ?? "", line.factor ? `× ${line.factor}` : ""].filter((one) => one !== "").join(" ");
         if (more !== "") label.append(" ", element("span", { class: "q-quiet" }, more));
         return element("tr", { "data-testid": "breakdown-line" }, label, element("td", { class: "num" }, figure));

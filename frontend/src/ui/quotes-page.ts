@@ -2,21 +2,33 @@
  * The list of quotes: asked for page by page with the filter in the address, asked again while it is looked at. It must
  * not know a quote's form.
  */
+import { isRefusedQuestion } from "../socket/admin-api";
 import { hubUrl } from "../socket/market-channel";
 import { ApiError, listQuotes, type Page } from "../socket/quotes-api";
 import { QuotesChannel } from "../socket/quotes-channel";
-import { addressOf, filterOf, isFiltered, type ListFilter, NO_FILTER, queryOf } from "../state/quote-filter";
+import { askedIn } from "../state/address";
+import {
+  addressOf,
+  filterOf,
+  isFiltered,
+  type ListFilter,
+  NO_FILTER,
+  queryOf,
+  withoutChip,
+} from "../state/quote-filter";
 import { STATUSES } from "../state/quote-wire";
-import { Banners } from "./banners";
+import { type Banner, Banners } from "./banners";
 import { find, part, setAttribute, setHidden, setText } from "./dom";
 import { startFrame } from "./frame";
 import { LinkPill } from "./link-pill";
 import { Loop } from "./loop";
 import { NewQuote } from "./new-quote";
 import type { Item } from "./palette";
+import { drawChips } from "./quote-chips";
 import { QuoteRows } from "./quote-rows";
 import { failureWords } from "./quote-words";
 import { clock, count, span, t, word } from "./text";
+import { followPage } from "./network.ts";
 
 /** Without news from the socket: enough to trust at a glance, and cheap. */
 const EVERY_MS = 5_000;
@@ -62,7 +74,10 @@ export class QuotesPage {
     startFrame({
       items: () => this.paletteItems(),
       key: (event) => this.onKey(event),
-      zoneChanged: () => this.loop.mark(),
+      zoneChanged: () => {
+        this.showFilter();
+        this.loop.mark();
+      },
     });
     this.wireFilter();
     part(document, "next").addEventListener("click", () => this.turn(1));
@@ -80,10 +95,7 @@ export class QuotesPage {
       void this.load();
     });
     document.addEventListener("visibilitychange", () => this.changed(this.stale));
-    window.addEventListener("pagehide", () => this.channel.close());
-    window.addEventListener("pageshow", (event) => {
-      if (event.persisted) this.channel.open();
-    });
+    followPage(this.channel);
     this.channel.open();
     this.showFilter();
     void this.fillStates();
@@ -119,7 +131,8 @@ export class QuotesPage {
 
   private async fillStates(): Promise<void> {
     const states = await this.rows.states(this.fresh);
-    for (const value of states) this.state.append(new Option(value, value));
+    const there = new Set([...this.state.options].map((option) => option.value));
+    for (const value of states) if (!there.has(value)) this.state.append(new Option(value, value));
     this.showFilter();
   }
 
@@ -194,10 +207,13 @@ export class QuotesPage {
 
   private showFilter(): void {
     if (document.activeElement !== this.search) this.search.value = this.filter.search;
-    this.state.value = this.filter.state;
+    const { state } = this.filter;
+    if (![...this.state.options].some((option) => option.value === state)) this.state.append(new Option(state, state));
+    this.state.value = state;
     for (const button of this.statusButtons()) {
       setAttribute(button, "aria-pressed", String(this.filter.statuses.includes(button.dataset["status"] ?? "")));
     }
+    drawChips(part(document, "chips"), this.filter, (chip) => this.choose(withoutChip(this.filter, chip)));
   }
 
   private draw(): void {
@@ -237,10 +253,16 @@ export class QuotesPage {
   private drawLink(): void {
     const { failure, failedAt, retryAt } = this;
     const ended = failure?.status === 401 || failure?.status === 403;
-    const kind = failure !== null ? (ended ? "ended" : "waiting") : this.page === null ? "connecting" : "live";
+    const refused = failure !== null && isRefusedQuestion(failure.status);
+    const failing = ended ? "ended" : refused ? "live" : "waiting";
+    const kind = failure !== null ? failing : this.page === null ? "connecting" : "live";
     this.pill.draw({ kind, downSince: failedAt, retryAt, offline: !navigator.onLine }, "ok");
     if (failure === null) {
       this.banners.draw([]);
+      return;
+    }
+    if (refused) {
+      this.banners.draw([this.refusedBanner(failure)]);
       return;
     }
     const leftS = Math.ceil((retryAt - Date.now()) / 1000);
@@ -259,6 +281,14 @@ export class QuotesPage {
         actions: [action],
       },
     ]);
+  }
+
+  /** The address asks for what cannot be: said with all that it asks for, since no field may be able to show it. */
+  private refusedBanner(failure: ApiError): Banner {
+    const asked = t("address.asked", { asked: askedIn(queryOf(this.filter)) });
+    const clear = { label: t("quotes.clear"), testid: "refused-clear", run: () => this.choose(NO_FILTER) };
+    const title = t("quotes.refused");
+    return { key: "refused", tone: "error", title, text: `${asked} ${failureWords(failure)}`, actions: [clear] };
   }
 
   // ---- keys and palette

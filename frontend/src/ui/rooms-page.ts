@@ -1,12 +1,12 @@
 /** The page of rooms: a live list, from each of whose rows a link leads to the connections in it. */
 import { listRooms, type RoomRow } from "../socket/rooms-api";
 import type { ListShape } from "../state/list-query";
-import { element, find, setAttribute, setText } from "./dom";
+import { element, find, icon, setAttribute, setText } from "./dom";
 import { ListPage } from "./list-page";
 import { type Column, figures, words } from "./list-row";
 import { bytes, count, decimal, t, word } from "./text";
 
-const SHAPE: ListShape = {
+export const SHAPE: ListShape = {
   fields: ["text", "prefix", "node"],
   sort: "room_id",
   sorts: {
@@ -63,6 +63,24 @@ const COLUMNS: readonly Column<RoomRow>[] = [
     classes: "list-tight",
     title: (row) => row.nodes.map((node) => node.instance).join(", "),
   }),
+  {
+    key: "actions",
+    classes: "list-actions",
+    make(cell, id) {
+      const said = t("rooms.trace_one", { room: id });
+      const href = `/admin/trace?${new URLSearchParams({ room: id })}`;
+      cell.append(
+        element(
+          "a",
+          { href, class: "btn-icon", "aria-label": said, title: said, "data-testid": "trace" },
+          icon("activity"),
+        ),
+      );
+    },
+    draw() {
+      // The link is all there is.
+    },
+  },
 ];
 
 export class RoomsPage {
@@ -86,6 +104,7 @@ export class RoomsPage {
   });
 
   start(): void {
+    this.page.exportAs("rooms", "/api/v1/admin/rooms/export");
     this.page.start();
   }
 }

@@ -2,17 +2,21 @@
 import type { StreamLink } from "../state/stream-link";
 import type { WatchList } from "../state/watch-list";
 import type { Banner } from "./banners";
+import { refusalWords } from "./problem-words";
 import { reconnectingBanner } from "./link-banners";
 import { clock, count, t, word } from "./text";
 
-export interface BannerRuns {
+export interface LinkRuns {
   retry: () => void;
   reload: () => void;
-  askAgain: () => void;
-  dismissLosses: () => void;
   readonly loginUrl: string;
   /** This browser's clock, Unix milliseconds. */
   readonly nowMs: number;
+}
+
+export interface BannerRuns extends LinkRuns {
+  askAgain: () => void;
+  dismissLosses: () => void;
 }
 
 /** Endings after which logging in again is what helps; after the others, connecting again. */
@@ -22,14 +26,15 @@ export function bannersOf(link: StreamLink, list: WatchList, runs: BannerRuns): 
   return [linkBanner(link, runs), refusalBanner(list, runs), lossBanner(list, runs)].filter((one) => one !== null);
 }
 
-function linkBanner(link: StreamLink, runs: BannerRuns): Banner | null {
+/** What is wrong with a page's own connection; null if nothing is. */
+export function linkBanner(link: StreamLink, runs: LinkRuns): Banner | null {
   if (link.kind === "ended") return endedBanner(link.reason, runs);
   if (link.kind === "live" || link.downSince === null) return null;
   const retryAt = link.kind === "waiting" ? link.retryAt / 1000 : null;
   return reconnectingBanner(link.downSince / 1000, retryAt, runs.nowMs / 1000, runs.retry);
 }
 
-function endedBanner(reason: string, runs: BannerRuns): Banner {
+function endedBanner(reason: string, runs: LinkRuns): Banner {
   const login = LOGIN_HELPS.has(reason);
   const own = word("watch.ended", reason);
   return {
@@ -55,7 +60,7 @@ function refusalBanner(list: WatchList, runs: BannerRuns): Banner | null {
     key: "refused",
     tone: "error",
     title: revoked ? t("watch.revoked", { symbols }) : t("watch.refused", { symbols }),
-    text: revoked ? t("watch.revoked.action") : (first.refusal?.message ?? ""),
+    text: revoked ? t("watch.revoked.action") : refusalWords(first.refusal),
     actions: [{ label: t("watch.ask_again"), testid: "ask-again", run: runs.askAgain }],
   };
 }

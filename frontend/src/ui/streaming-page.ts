@@ -29,6 +29,7 @@ import type { Item } from "./palette";
 import { t } from "./text";
 import { type Added, knownSymbols, WatchForm, wrongWords } from "./watch-form";
 import { type WatchModel, WatchView } from "./watch-view";
+import { followNetwork } from "./network.ts";
 
 const LIST_KEY = "tidewire.watch";
 const EXAMPLES = 6;
@@ -91,21 +92,10 @@ export class StreamingPage {
   }
 
   private wireNetwork(): void {
-    window.addEventListener("pagehide", () => this.channel.close());
-    // Back from the browser's page cache: the socket was closed when the page went.
-    window.addEventListener("pageshow", (event) => {
-      if (event.persisted) this.channel.open();
-    });
     window.addEventListener("popstate", () => location.reload());
-    const network = (): void => {
-      this.model.offline = !navigator.onLine;
-      if (navigator.onLine) this.channel.retryNow();
+    followNetwork(this.channel, (offline) => {
+      this.model.offline = offline;
       this.loop.mark();
-    };
-    window.addEventListener("online", network);
-    window.addEventListener("offline", network);
-    document.addEventListener("visibilitychange", () => {
-      if (!document.hidden) this.channel.retryNow();
     });
   }
 

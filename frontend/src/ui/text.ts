@@ -23,6 +23,11 @@ export function word(prefix: string, raw: string): string {
   return words[`${prefix}.${raw}`] ?? raw;
 }
 
+/** The server's text in the reader's language, if it is exactly the one that is catalogued under `key`. */
+export function translated(key: string, said: string): string {
+  return (en as Record<string, string>)[key] === said ? (words[key] ?? said) : said;
+}
+
 const whole = new Intl.NumberFormat(language, { maximumFractionDigits: 0 });
 const tenth = new Intl.NumberFormat(language, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const cents = new Intl.NumberFormat(language, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
@@ -109,6 +114,11 @@ export function compact(value: Maybe): string {
   return known(value) && Math.abs(value) >= 100 ? whole.format(value) : decimal(value);
 }
 
+/** A figure as it is, with so many digits at most and no thousands, where it is one of many kinds. */
+export function digits(value: number, most: number): string {
+  return value.toLocaleString(language, { maximumSignificantDigits: most, useGrouping: false });
+}
+
 /** A span such as 42 s, 3 min 20 s, 5 h 12 min, 3 d 4 h. */
 export function span(seconds: Maybe): string {
   if (!known(seconds)) return NONE;
@@ -122,6 +132,12 @@ export function span(seconds: Maybe): string {
 export function ago(seconds: Maybe): string {
   if (!known(seconds)) return NONE;
   return seconds < 1 ? t("time.now") : t("time.ago", { span: span(seconds) });
+}
+
+/** The same in a narrow place, to its first unit: 3 min ago. */
+export function agoRoughly(seconds: Maybe): string {
+  if (!known(seconds) || seconds < 1) return ago(seconds);
+  return t("time.ago", { span: span(seconds).split(" ").slice(0, 2).join(" ") });
 }
 
 // ---- time zone ----

@@ -1,6 +1,7 @@
 /** One symbol's row: made once, then only what changed is written. It must not know the list or the socket. */
 import { changeOf, isStale, isUnknown, type Row, timeOf } from "../state/watch-list";
 import { element, icon, setAttribute, setHidden, setIcon, setText } from "./dom";
+import { refusalWords } from "./problem-words";
 import { drawSparkline, rangeOf, type SparkColours } from "./sparkline";
 import { ago, clock, count, difference, exact, NONE, percent, price, span, t } from "./text";
 
@@ -157,7 +158,7 @@ function noteOf(row: Row, context: RowContext): Note | null {
   if (row.standing === "refused") {
     const code = row.refusal?.code ?? "";
     const words = code === "permission_revoked" ? t("watch.note.revoked") : t("watch.note.refused");
-    return { tone: "error", words, more: row.refusal?.message ?? "" };
+    return { tone: "error", words, more: refusalWords(row.refusal) };
   }
   if (isUnknown(row, context.now))
     return { tone: "warn", words: t("watch.note.unknown"), more: t("watch.note.unknown.more") };

@@ -78,6 +78,8 @@ class ApiKeys:
         # Rises with every change; a load that began before one asks the database again.
         self._generation = 0
         self.touches_failed = 0
+        # Raises for a user who is kept out; whoever knows of bans sets it. Sockets are asked at their own door.
+        self.bar: Callable[[int], None] = lambda user_id: None
 
     async def create(
         self, username: str, name: str, *, life_s: float, permissions: Collection[str] | None = None, actor: str = "cli"
@@ -101,6 +103,7 @@ class ApiKeys:
                 required_action="Check the name, or add it with `tidewire user add`.",
                 will_not="Tidewire will not make a key for nobody.",
                 code="unknown_user",
+                details={"user": username},
             )
         now, key_id = self._clock.time(), secrets.token_hex(6)
         key = f"{PREFIX}{key_id}_{secrets.token_urlsafe(32)}"
@@ -240,4 +243,5 @@ def _check(name: str, life_s: float, permissions: Collection[str] | None) -> Non
             required_action="Use: " + ", ".join(sorted(PERMISSIONS)) + ".",
             will_not=nothing,
             code="unknown_permission",
+            details={"permission": unknown[0]},
         )

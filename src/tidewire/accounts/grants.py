@@ -20,7 +20,8 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_.:-]{0,127}")
 _SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9.\-]{0,31}")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _USER = re.compile(r"[1-9][0-9]{0,17}")
-_WORD = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+# A dashboard, and what of it: hours, state, product (analytics/rules.py).
+_DASHBOARD = re.compile(r"(quotes|conversion|performance)(\.h[1-9][0-9]{0,2})?(\.s-[a-z]{2})?(\.p-[a-z0-9_-]{1,40})?")
 _ANYTHING = re.compile(r"[a-z0-9_.:-]{1,120}")
 
 
@@ -57,12 +58,31 @@ def _with_permission(permission: str) -> _Rule:
     return rule
 
 
+_analyst = _with_permission("analytics:read")
+
+
 def _own(principal: Principal | None, key: str) -> Grant:
     return Grant(enter=principal is not None and str(principal.user_id) == key, publish=False)
 
 
 def _own_admin(principal: Principal | None, key: str) -> Grant:
     return Grant(enter=principal is not None and principal.is_admin and str(principal.user_id) == key, publish=False)
+
+
+def _own_analyst(principal: Principal | None, key: str) -> Grant:
+    return Grant(enter=_own(principal, key).enter and _analyst(principal, key).enter, publish=False)
+
+
+def _own_admin_analyst(principal: Principal | None, key: str) -> Grant:
+    return Grant(enter=_own_admin(principal, key).enter and _analyst(principal, key).enter, publish=False)
+
+
+def _own_with(permission: str) -> _Rule:
+    def rule(principal: Principal | None, key: str) -> Grant:
+        own = principal is not None and str(principal.user_id) == key
+        return Grant(enter=own and principal is not None and principal.can(permission), publish=False)
+
+    return rule
 
 
 def _application(principal: Principal | None, key: str) -> Grant:
@@ -84,10 +104,12 @@ _FAMILIES: dict[str, _Family] = {
     "market": _Family(_SYMBOL, _with_permission("market:view"), "the permission market:view"),
     "quote": _Family(_UUID, _with_permission("quote:view"), "the permission quote:view"),
     "quotes": _Family(re.compile("list"), _with_permission("quote:view"), "the permission quote:view"),
-    "analytics": _Family(_WORD, _with_permission("analytics:read"), "the permission analytics:read"),
-    "admin:system_monitoring": _Family(_USER, _own_admin, "to be that administrator"),
-    "admin:user_activity": _Family(_USER, _own_admin, "to be that administrator"),
-    "admin:performance": _Family(_USER, _own_admin, "to be that administrator"),
+    "analytics": _Family(_DASHBOARD, _with_permission("analytics:read"), "the permission analytics:read"),
+    "admin:system_monitoring": _Family(_USER, _own_analyst, "the permission analytics:read, and to be that user"),
+    "admin:user_activity": _Family(_USER, _own_with("audit:read"), "to be that user and the permission audit:read"),
+    "admin:performance": _Family(
+        _USER, _own_admin_analyst, "the permission analytics:read, and to be that administrator"
+    ),
     "user": _Family(_USER, _own, "to be that user"),
     "app": _Family(_ANYTHING, _application, "to be logged in"),
     "public": _Family(_ANYTHING, _public, "nothing"),
@@ -110,6 +132,7 @@ def resolve(room_id: str) -> Address:
             "This is not the name of a room.",
             required_action="Use one of the forms in docs/protocol.md, for example market:AAPL or app:lobby.",
             will_not="Tidewire will not guess which room was meant.",
+            details={"no_room": room_id[:64]},
         )
     return Address(room_id, family, key)
 
@@ -133,6 +156,7 @@ def require_enter(principal: Principal | None, address: Address) -> Grant:
             f"You may not enter {address.room_id}: that needs {_FAMILIES[address.family].needs}.",
             required_action="Ask an administrator, or log in as somebody who may.",
             will_not="Tidewire will not send you any message of the room.",
+            details={"room": address.room_id},
         )
     return grant
 
@@ -148,5 +172,6 @@ def require_publish(principal: Principal | None, address: Address) -> Grant:
             f"The room {address.room_id} takes {takes}.",
             required_action="Ask an administrator for the permission, if the room is meant for it.",
             will_not="Tidewire will not deliver the message.",
+            details={"publish_room": address.room_id},
         )
     return grant

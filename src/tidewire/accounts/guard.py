@@ -117,4 +117,5 @@ def _too_many(refusal: Refusal) -> RateLimited:
         will_not="Tidewire will not check a password until then, not even the right one.",
         code="rate_limited",
         retry_after_ms=seconds * 1000,
+        details={"seconds": seconds},
     )

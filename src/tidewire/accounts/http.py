@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fastapi import Request
+from starlette.requests import HTTPConnection
 
 from tidewire.accounts.api_keys import PREFIX, ApiKeys
 from tidewire.accounts.model import Principal, Role
@@ -31,6 +32,11 @@ def current_principal(request: Request) -> Principal:
     return principal
 
 
+def caller(request: HTTPConnection) -> str:
+    """Return the address that a request came from, for the audit; empty if there is none."""
+    return request.client.host if request.client is not None else ""
+
+
 def require_role(role: Role) -> Callable[[Request], Principal]:
     """Return a dependency that passes principals of ``role`` or higher. Raises Unauthenticated or Forbidden."""
 
@@ -41,6 +47,7 @@ def require_role(role: Role) -> Callable[[Request], Principal]:
                 f"This needs the role {role.label}; you are {principal.role.label}.",
                 required_action="Ask an administrator for the role, or log in as somebody who has it.",
                 will_not="Tidewire will not show or do any part of it.",
+                details={"role": role.label},
             )
         return principal
 
@@ -57,6 +64,7 @@ def require_permission(permission: str) -> Callable[[Request], Principal]:
                 f"This needs the permission {permission}, which you do not have.",
                 required_action="Ask an administrator to grant it.",
                 will_not="Tidewire will not show or do any part of it.",
+                details={"permission": permission},
             )
         return principal
 
@@ -74,7 +82,7 @@ class Callers:
         return await self.with_key(request) if "authorization" in request.headers else current_principal(request)
 
     async def with_key(self, request: Request) -> Principal:
-        """Return whom the API key stands for. Raises Unauthenticated or StoreError."""
+        """Return whom the API key stands for. Raises Unauthenticated, Forbidden (banned) or StoreError."""
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         principal = await self._keys.load(key.strip()) if scheme.lower() == "bearer" else None
         if principal is None:
@@ -83,4 +91,5 @@ class Callers:
                 required_action=f"Send Authorization: Bearer {PREFIX}...; `tidewire token create` makes a key.",
                 will_not="Tidewire will not do anything for somebody it does not know.",
             )
+        self._keys.bar(principal.user_id)
         return principal

@@ -56,6 +56,7 @@ class Principal(msgspec.Struct, frozen=True):
         session_id: Public id of the session row (never the cookie's secret); logout ends all that carry it.
         permissions: Effective permissions at the time of loading.
         expires_at: When the session ends, Unix seconds.
+        must_change_password: Nothing else may be done before the password is changed.
     """
 
     user_id: int
@@ -64,6 +65,7 @@ class Principal(msgspec.Struct, frozen=True):
     permissions: frozenset[str]
     session_id: str
     expires_at: float
+    must_change_password: bool = False
 
     @property
     def is_admin(self) -> bool:

@@ -5,7 +5,13 @@ Source: contract.md section 6.
 
 from __future__ import annotations
 
-from tidewire.accounts.model import Role, User
+from collections.abc import Callable
+
+from tidewire.accounts.model import Principal, Role, User
+from tidewire.core.errors import Forbidden
+
+# Told (who, what was asked, from which address) when somebody known lacks a role or permission; it must not wait.
+NoteRefused = Callable[[Principal, str, str], None]
 
 PERMISSIONS = frozenset(
     {
@@ -38,3 +44,8 @@ def effective_permissions(user: User) -> frozenset[str]:
     if user.disabled:
         return frozenset()
     return ((DEFAULTS[user.role] | user.grants) - user.denials) & PERMISSIONS
+
+
+def lacks_right(error: Exception) -> bool:
+    """Whether somebody was refused for a role or permission that they lack; a ban, for example, is something else."""
+    return isinstance(error, Forbidden) and error.code == Forbidden.code

@@ -34,12 +34,18 @@ def check_username(username: str) -> str:
     """
     name = unicodedata.normalize("NFKC", username)
     if not 1 <= len(name) <= USERNAME_MAX:
-        raise _refuse("invalid_username", f"A username has 1 to {USERNAME_MAX} characters.", "Choose another username.")
+        raise _refuse(
+            "invalid_username",
+            f"A username has 1 to {USERNAME_MAX} characters.",
+            "Choose another username.",
+            most=USERNAME_MAX,
+        )
     if name != name.strip() or any(unicodedata.category(char)[0] in "CZ" and char != " " for char in name):
         raise _refuse(
             "invalid_username",
             "A username has no control or invisible characters, and no space at its ends.",
             "Choose another username.",
+            most=USERNAME_MAX,
         )
     return name
 
@@ -60,7 +66,11 @@ def check_password(password: str, username: str) -> None:
     else:
         return
     raise _refuse(
-        "weak_password", problem, "Choose a longer one that nobody would guess, such as four unrelated words."
+        "weak_password",
+        problem,
+        "Choose a longer one that nobody would guess, such as four unrelated words.",
+        least=PASSWORD_MIN,
+        most=PASSWORD_MAX,
     )
 
 
@@ -69,5 +79,7 @@ def normalize_password(password: str) -> str:
     return unicodedata.normalize("NFKC", password)
 
 
-def _refuse(code: str, message: str, action: str) -> InvalidRequest:
-    return InvalidRequest(message, required_action=action, will_not="Tidewire will not store it.", code=code)
+def _refuse(code: str, message: str, action: str, **named: str | int) -> InvalidRequest:
+    return InvalidRequest(
+        message, required_action=action, will_not="Tidewire will not store it.", code=code, details={**named}
+    )

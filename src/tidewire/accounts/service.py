@@ -5,7 +5,7 @@ Whatever is wrong with a login, the answer is one text after one time: nobody le
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 import structlog
@@ -13,11 +13,12 @@ import structlog
 from tidewire.accounts.guard import LoginGuard, LoginLimits
 from tidewire.accounts.keys import derive_key
 from tidewire.accounts.model import Principal, Role, User
+from tidewire.accounts.own_password import WRONG_PASSWORD, check_new_password, gone, left_outside, wrong_password
 from tidewire.accounts.passwords import Passwords
 from tidewire.accounts.policy import check_password, check_username
 from tidewire.accounts.sessions import LoginSessions, OpenedSession, Revoked, SessionRules, user_of
 from tidewire.core.clock import Clock, SystemClock
-from tidewire.core.errors import InvalidRequest, NotFound, StoreError, Unauthenticated
+from tidewire.core.errors import Forbidden, InvalidRequest, NotFound, StoreError, Unauthenticated
 from tidewire.store.activity import ActivityLog
 from tidewire.store.database import Database
 from tidewire.store.records import ActivityEntry, JsonValue, UserRecord
@@ -60,6 +61,8 @@ class Accounts:
         )
         self._guard = LoginGuard(self.activity, self._clock, limits or LoginLimits())
         self._changed: list[Changed] = []
+        # Raises for a user who is kept out though the password is right; whoever knows of bans sets it.
+        self.bar: Callable[[int], None] = lambda user_id: None
         self.logins_ok = 0
         self.logins_failed = 0
         self.callback_errors = 0
@@ -75,6 +78,7 @@ class Accounts:
 
         Raises:
             Unauthenticated: ``login_failed``, the same for every reason.
+            Forbidden: The password is right, and the user is banned.
             RateLimited: Too many attempts from this address or for this username.
             Unavailable: Too many logins at this moment.
             StoreError: The database failed.
@@ -87,6 +91,7 @@ class Accounts:
             self._guard.forgive(username, ip)
             raise
         user = await self._verify(known, password, ip)
+        await self._refuse_barred(user, ip)
         self._guard.forgive(username, ip)
         if previous_token is not None:
             await self.log_out(previous_token, ip=ip, reason="new_login")
@@ -133,8 +138,13 @@ class Accounts:
 
         return stop
 
-    async def create_user(self, username: str, password: str, role: Role | str, *, actor: str = "cli") -> User:
+    async def create_user(
+        self, username: str, password: str, role: Role | str, *, actor: str = "cli", must_change: bool = False
+    ) -> User:
         """Add a user.
+
+        Args:
+            must_change: Whether the password must be changed at the first login.
 
         Raises:
             InvalidRequest: The name, password or role does not do.
@@ -145,10 +155,15 @@ class Accounts:
         check_password(password, name)
         hashed = await self._passwords.hash(password)
         entry = self._audit("user.add", actor, None, name, "", {"role": rank.label})
-        return user_of(await self._users.create(name, hashed, rank.label, self._clock.time(), entry))
+        now = self._clock.time()
+        made = await self._users.create(name, hashed, rank.label, now, entry, must_change_password=must_change)
+        return user_of(made)
 
-    async def set_password(self, username: str, password: str, *, actor: str = "cli") -> int:
+    async def set_password(self, username: str, password: str, *, actor: str = "cli", must_change: bool = False) -> int:
         """Set a password, end every session of the user and return how many there were.
+
+        Args:
+            must_change: Whether it must be changed at the next login.
 
         Raises:
             InvalidRequest: The password does not do.
@@ -159,9 +174,45 @@ class Accounts:
         check_password(password, user.username)
         hashed = await self._passwords.hash(password)
         entry = self._audit("user.passwd", actor, None, user.username, "", {})
-        ended = await self._users.set_password(user.id, hashed, self._clock.time(), entry)
+        ended = await self._users.set_password(user.id, hashed, self._clock.time(), entry, must_change=must_change)
         self.sessions.forget(ended)
         return len(ended)
+
+    async def change_own_password(
+        self, who: Principal, present: str, new: str, *, ip: str, user_agent: str = ""
+    ) -> OpenedSession:
+        """Let somebody choose their own password; every login of theirs ends, and a new one is opened.
+
+        Raises:
+            InvalidRequest: The present password is not theirs (``wrong_password``), or the new one does not do.
+            Unauthenticated: The user is gone or disabled; or the password is changed, but no login could be opened.
+            Conflict: The password was changed at the same moment.
+            RateLimited: Too many attempts, counted together with logins.
+            Unavailable: Too many passwords are being checked.
+            StoreError: The database failed; nothing was changed.
+        """
+        await self._guard.admit(who.username, ip)
+        user = await self._users.by_id(who.user_id)
+        if user is None or user.disabled:
+            raise gone()
+        if not (await self._passwords.check(present, user.password_hash)).matches:
+            details: dict[str, JsonValue] = {"outcome": "refused", "error": WRONG_PASSWORD}
+            await self.activity.write(self._audit("user.passwd", user.username, user.id, user.username, ip, details))
+            raise wrong_password()
+        self._guard.forgive(who.username, ip)
+        check_new_password(present, new, user.username)
+        hashed = await self._passwords.hash(new)
+        entry = self._audit("user.passwd", user.username, user.id, user.username, ip, {"own": True})
+        ended = await self._users.set_password(
+            user.id, hashed, self._clock.time(), entry, instead_of=user.password_hash
+        )
+        self.sessions.forget(ended)
+        audit = self._entry("user.login", user, ip=ip, reason="password_changed")
+        chosen = replace(user, must_change_password=False)
+        try:
+            return await self.sessions.open(chosen, ip=_clean(ip), user_agent=_clean(user_agent), audit=audit)
+        except StoreError as error:
+            raise left_outside(error) from error
 
     async def change_user(
         self,
@@ -206,6 +257,23 @@ class Accounts:
         changed = user_of(await self._find(username))
         self._tell(changed)
         return changed
+
+    @property
+    def passwords(self) -> Passwords:
+        """The hasher, with its limit of how many are made at a time."""
+        return self._passwords
+
+    def make_act(self, user: User, ended: Collection[str]) -> None:
+        """Make a change that is stored act on what is open: the sessions that it ended, and what the user may do now.
+
+        Never raises. Of a disabled user it is told first, so that the sockets close for the right reason.
+        """
+        if user.disabled:
+            self._tell(user)
+        self.sessions.forget(ended)
+        self.sessions.forget_user(user.id)
+        if not user.disabled:
+            self._tell(user)
 
     async def find_user(self, username: str) -> User | None:
         """Return the user of that name in any case. Raises StoreError."""
@@ -262,6 +330,14 @@ class Accounts:
             await self._users.rehash(user.id, old_hash=user.password_hash, new_hash=verdict.new_hash)
         return user
 
+    async def _refuse_barred(self, user: UserRecord, ip: str) -> None:
+        try:
+            self.bar(user.id)
+        except Forbidden:
+            self.logins_failed += 1
+            await self.activity.write(self._entry("user.login_failed", user, ip=ip, reason="banned"))
+            raise
+
     async def _find(self, username: str) -> UserRecord:
         record = await self._users.by_name(username)
         if record is None:
@@ -270,6 +346,7 @@ class Accounts:
                 required_action="Check the name, or add it with `tidewire user add`.",
                 will_not="Tidewire will not create a user on its own.",
                 code="unknown_user",
+                details={"user": username},
             )
         return record
 
@@ -305,6 +382,7 @@ def _role(role: Role | str) -> Role:
             required_action="Use one of: " + ", ".join(known.label for known in Role) + ".",
             will_not="Tidewire will not guess what this user may do.",
             code="unknown_role",
+            details={"role": role},
         ) from None
 
 

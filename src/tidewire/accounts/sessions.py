@@ -261,4 +261,5 @@ def principal_of(record: UserRecord, session: SessionRecord) -> Principal:
         permissions=effective_permissions(user),
         session_id=session.id,
         expires_at=session.expires_at,
+        must_change_password=record.must_change_password,
     )

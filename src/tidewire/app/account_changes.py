@@ -16,8 +16,10 @@ import structlog
 
 from tidewire.accounts.model import Role, User
 from tidewire.accounts.permissions import effective_permissions
-from tidewire.bus.base import Bus, BusStatus, Subscription, Watch
+from tidewire.bus.base import Bus, BusStatus
+from tidewire.bus.listening import Listening
 from tidewire.core.errors import BusError
+from tidewire.core.unreadable import UNREADABLE
 
 CHANNEL = "tidewire:accounts"
 
@@ -72,8 +74,7 @@ class AccountChanges:
         self._user_changed = user_changed
         self._login_ended = login_ended
         self._origin = secrets.token_hex(8)
-        self._subscription: Subscription | None = None
-        self._watches: list[Watch] = []
+        self._listening = Listening(bus, {CHANNEL: self._receive}, gap=self._gap, state=self._state)
         self._breaks = 0
         self._confirmed = 0
         self._confirming: asyncio.Task[None] | None = None
@@ -83,17 +84,11 @@ class AccountChanges:
 
     def start(self) -> None:
         """Listen to the other nodes."""
-        self._subscription = self._bus.subscribe(CHANNEL, self._receive)
-        self._watches = [self._bus.on_gap(self._gap), self._bus.on_state(self._state)]
+        self._listening.start()
 
     def stop(self) -> None:
         """Stop listening. Idempotent."""
-        for watch in self._watches:
-            watch.close()
-        self._watches = []
-        if self._subscription is not None:
-            self._subscription.close()
-            self._subscription = None
+        self._listening.stop()
         if self._confirming is not None:
             self._confirming.cancel()
 
@@ -125,8 +120,7 @@ class AccountChanges:
     async def _catch_up(self) -> None:
         breaks = self._breaks
         # Listening again comes first: a change after that is heard, one before it is in the database.
-        if self._subscription is not None:
-            await self._subscription.ready()
+        await self._listening.ready()
         await self._review()
         self._confirmed = breaks
 
@@ -141,7 +135,7 @@ class AccountChanges:
         for payload in payloads:
             try:
                 change = _decode(payload)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            except UNREADABLE:
                 self.malformed += 1
                 continue
             if change.origin == self._origin:
@@ -170,6 +164,6 @@ class AccountChanges:
 
 
 def _told(confirming: asyncio.Task[None]) -> None:
-    # The regular review (every 5 s) goes on; whoever waits to send on asks again.
+    # The regular review goes on; whoever waits to send on asks again.
     if not confirming.cancelled() and (error := confirming.exception()) is not None:
         _log.warning("accounts_unconfirmed", what_happened=str(error))

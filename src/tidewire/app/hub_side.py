@@ -17,14 +17,20 @@ from fastapi import APIRouter
 from tidewire import __version__
 from tidewire.accounts.api_keys import ApiKeys
 from tidewire.accounts.authentication import Authentication
+from tidewire.accounts.bans import Bans
 from tidewire.accounts.http import Callers
 from tidewire.accounts.logins import Logins
 from tidewire.accounts.model import Principal
 from tidewire.accounts.service import Accounts
 from tidewire.accounts.tokens import ConnectionTokens
+from tidewire.alerts import wire as alert_wire
+from tidewire.analytics import rules as analytics_rules
+from tidewire.analytics import wire as analytics_wire
+from tidewire.app.analytics_side import AnalyticsSide
 from tidewire.app.database import Storage
 from tidewire.app.login_watch import REVIEW_EVERY_S, LoginWatch
 from tidewire.app.operator_side import OperatorSide
+from tidewire.app.people_side import PeopleSide
 from tidewire.app.quotes_side import QuotesSide
 from tidewire.app.reach import ReachWatch
 from tidewire.app.used_tokens import UsedTokens
@@ -42,7 +48,10 @@ from tidewire.hub.room import RoomRules
 from tidewire.hub.switchboard import HubOptions
 from tidewire.market import rules as market
 from tidewire.market.feeder import RoomFeeder
+from tidewire.monitoring import activity_watch, activity_wire
 from tidewire.monitoring.connection_log import FLUSH_EVERY_S, ConnectionLog
+from tidewire.monitoring.file_export import FileRules
+from tidewire.monitoring.frame_verdict import FrameReader
 from tidewire.monitoring.hub_metrics import HubCollector
 from tidewire.quotes import rules as quote_rules
 from tidewire.quotes import wire as quote_wire
@@ -50,6 +59,8 @@ from tidewire.quotes.plan_shelf import load_plans
 from tidewire.settings import Settings
 from tidewire.store.connections import Connections
 from tidewire.store.records import ActivityEntry
+from tidewire.vitals import rules as vital_rules
+from tidewire.vitals import wire as vital_wire
 from tidewire.web.asyncapi import asyncapi_document
 from tidewire.web.gateway import Gateway, connection_cap
 from tidewire.web.handshake import Policy
@@ -66,15 +77,33 @@ ROOMS: dict[str, RoomRules] = {
     "market": market.RULES,
     "quote": quote_rules.RULES,
     quote_rules.LIST_FAMILY: quote_rules.LIST_RULES,
+    analytics_rules.FAMILY: analytics_rules.RULES,
     "user": RoomRules(history_messages=200),
+    vital_rules.MONITORING: vital_rules.RULES,
+    vital_rules.PERFORMANCE: vital_rules.RULES,
     "app": RoomRules(presence=True),
     "public": RoomRules(presence=True),
+    activity_wire.FAMILY: activity_watch.RULES,
 }
 
 # What is said on the socket: (by clients, by the server), for /asyncapi.json.
 MESSAGES: tuple[tuple[type[msgspec.Struct], ...], tuple[type[msgspec.Struct], ...]] = (
-    (*protocol.CLIENT_TYPES, *quote_wire.CLIENT_TYPES),
-    (*get_args(protocol.ServerMessage), market.TickMessage, *quote_wire.SERVER_TYPES),
+    (
+        *protocol.CLIENT_TYPES,
+        *quote_wire.CLIENT_TYPES,
+        *analytics_wire.CLIENT_TYPES,
+        *vital_wire.CLIENT_TYPES,
+        *activity_wire.CLIENT_TYPES,
+    ),
+    (
+        *get_args(protocol.ServerMessage),
+        market.TickMessage,
+        *quote_wire.SERVER_TYPES,
+        *analytics_wire.SERVER_TYPES,
+        *vital_wire.SERVER_TYPES,
+        *activity_wire.SERVER_TYPES,
+        *alert_wire.SERVER_TYPES,
+    ),
 )
 
 PURGE_EVERY_S = 3_600.0
@@ -112,12 +141,10 @@ class HubSide:
         self._used = UsedTokens(bus)
         self.tokens = ConnectionTokens(secret_key, clock, announce=self._used.announce)
         self.logins = Logins(storage.requests, clock, accounts.sessions.rules)
-        self.log = ConnectionLog(
-            Connections(storage.background),
-            clock,
-            node=settings.node_name,
-            look_up=lambda which: self.hub.connection(which),
-        )
+        self.bans = Bans(storage.requests, clock, storage.background)
+        accounts.bar = self.keys.bar = self.bans.check_user
+        rows, node = Connections(storage.background), settings.node_name
+        self.log = ConnectionLog(rows, clock, node=node, look_up=lambda which: self.hub.connection(which))
         self.hub = Hub(
             clock=clock,
             scheduler=asyncio.get_running_loop(),
@@ -133,41 +160,74 @@ class HubSide:
         self.reach = ReachWatch(bus, links.log if links is not None else None)
         self.nodes = self._meet_nodes(bus, settings.node_name)
         self.everywhere = Everywhere(self.nodes, self.hub)
-        self.operators = OperatorSide(self.nodes, self.hub, self.everywhere, bus, accounts, clock, self._audit)
+        self.operators = self._meet_operators(settings, bus, Connections(storage.requests))
         self.hub.know_nodes(self.everywhere.connections_elsewhere, self.nodes.known)
         policy = Policy(
             origin_allowed=origin_allowed, cookie_name=SESSION_COOKIE, trusted_proxies=settings.trusted_proxies
         )
-        cap = connection_cap()
-        self.gateway = Gateway(self.hub, policy, HardenedWebSocketProtocol, max_connections=cap)
+        cap, barred = connection_cap(), lambda ip: self.bans.bars(None, ip)
+        self.gateway = Gateway(self.hub, policy, HardenedWebSocketProtocol, max_connections=cap, barred=barred)
         self.doorkeeper = Doorkeeper(cap, self.hub.connection_count)
         self.doorkeeper.shortcut = self.gateway.take_whole
         self.feeder = RoomFeeder(bus, self.hub)
         self.api = RoomsApi(self.hub, ROOMS, self.keys, self.tokens, clock)
-        plans = load_plans(settings.rating_plans)
-        callers, node = Callers(self.keys), settings.node_name
-        self.quotes = QuotesSide(
-            self.hub, bus, storage.requests, storage.background, callers, clock, plans=plans, node=node
-        )
+        self.analytics = AnalyticsSide(self.hub, bus, storage.background, clock, node=settings.node_name)
+        self.quotes = self._make_quotes(settings, bus, storage)
+        self.people = PeopleSide(settings, storage, self.hub, self.everywhere, bus, accounts, clock, self._audit)
         self._jobs = [
             WatchedLoop("logins", REVIEW_EVERY_S, self.watch.review, clock),
             WatchedLoop("connection-log", FLUSH_EVERY_S, self.log.flush, clock),
             WatchedLoop("connection-purge", PURGE_EVERY_S, self.log.purge, clock),
         ]
 
+    def _make_quotes(self, settings: Settings, bus: Bus, storage: Storage) -> QuotesSide:
+        return QuotesSide(
+            self.hub,
+            bus,
+            storage.requests,
+            storage.background,
+            Callers(self.keys),
+            self._clock,
+            plans=load_plans(settings.rating_plans),
+            node=settings.node_name,
+            stored=self.analytics.quote_stored,
+            ended=self.analytics.calculation_ended,
+        )
+
     def _meet_nodes(self, bus: Bus, name: str) -> Nodes:
         instance = None if self._links is None else self._links.instance
         count, reach = self.hub.connection_count, self.reach.now
         return Nodes(bus, self._clock, name, count=count, reach=reach, instance=instance)
 
+    def _meet_operators(self, settings: Settings, bus: Bus, connections: Connections) -> OperatorSide:
+        made = OperatorSide(
+            self.nodes,
+            self.hub,
+            self.everywhere,
+            bus,
+            self._accounts,
+            self.bans,
+            self._clock,
+            self._audit,
+            ROOMS,
+            connections.of_id,
+            FrameReader(*MESSAGES),
+            FileRules(allowed=settings.export, masked=settings.export_mask_addresses),
+        )
+        # With every review: a change that no other node has told of is found within seconds.
+        self.watch.before = made.banishment.read
+        return made
+
     def routes(self) -> list[APIRouter]:
         """Return the HTTP routes."""
-        return [self.api.router(), *self.operators.routes(), *self.quotes.routes()]
+        return [self.api.router(), *self.operators.routes(), *self.quotes.routes(), *self.people.routes()]
 
     def asyncapi(self) -> Mapping[str, object]:
         """Return the document of the messages."""
         client, server = MESSAGES
-        return asyncapi_document(version=__version__, client=client, server=server, paths=self.gateway.policy.paths)
+        return asyncapi_document(
+            version=__version__, client=client, server=server, paths=tuple(self.gateway.policy.paths)
+        )
 
     def collector(self) -> HubCollector:
         """Return the metrics."""
@@ -181,17 +241,22 @@ class HubSide:
                 "http_oversized": lambda: self.doorkeeper.oversized,
                 "api_published": lambda: self.api.published,
                 "login_reviews_failed": lambda: self.watch.failed,
+                "nodes_headcounts_asked_for": lambda: self.operators.headcount.asked,
                 "api_key_touches_failed": lambda: self.keys.touches_failed,
             },
             groups={
-                "hub": lambda: {"accepting": int(self.hub.accepting)},
+                "hub": lambda: {"accepting": int(self.hub.accepting), "logins": self.hub.logins()},
                 "login_review": self.watch.statistics,
                 "market_rooms": self.feeder.statistics,
                 "connection_log": self.log.statistics,
                 "connection_tokens": self.tokens.statistics,
                 "rooms_api": self.api.statistics,
                 "nodes": self.nodes.statistics,
+                "cluster": self.operators.headcount.statistics,
+                "bans": self.bans.statistics,
                 "quotes": self.quotes.statistics,
+                "people": self.people.statistics,
+                "analytics": self.analytics.statistics,
                 "room_log": self._log_figures,
                 "shared_rooms": lambda: self.hub.statistics().shared,
                 "user_limit": lambda: self.hub.statistics().limit,
@@ -204,7 +269,7 @@ class HubSide:
         """Pass while new clients are welcome. Raises Unavailable while the process is ending."""
         if not self.hub.accepting:
             raise Unavailable(
-                "This node is being shut down.",
+                "This node takes no new clients: it is being drained or shut down.",
                 required_action="Use another node.",
                 will_not="Tidewire will not take new clients here.",
                 code="draining",
@@ -253,6 +318,8 @@ class HubSide:
 
     async def start(self) -> None:
         """Keep time, feed rooms, and listen to what accounts say. Raises StoreError."""
+        # First: who cannot know whom to keep out lets nobody in.
+        await self.bans.read()
         await self.log.start()
         await self.hub.start()
         self._used.start(self.tokens)
@@ -262,7 +329,9 @@ class HubSide:
         await self.nodes.start()
         self.watch.listen_to_others()
         self.quotes.start()
-        self.operators.traces.start()
+        self.people.start()
+        self.operators.start()
+        self.analytics.start()
         for job in self._jobs:
             job.start()
 
@@ -270,6 +339,8 @@ class HubSide:
         """Send every client away kindly, in bounded time."""
         # First: an answer that goes on for minutes would hold up the end.
         await self.operators.traces.stop()
+        # What an operator has begun is done here anyway.
+        await self.operators.drains.stop()
         log.info("draining", connections=self.hub.connection_count(), will_not="Tidewire will not take new clients.")
         await self.hub.drain(min(DRAIN_MAX_S, self.hub.connection_count() * DRAIN_PER_CLIENT_S))
         until = self._clock.monotonic() + FAREWELL_S
@@ -282,11 +353,13 @@ class HubSide:
         for job in self._jobs:
             await job.stop()
         self.watch.deafen()
-        await self.operators.traces.stop()
+        await self.operators.stop()
         await self.nodes.stop()
         self.reach.stop()
         self.watch.deafen_to_others()
         await self.quotes.stop()
+        await self.people.stop()
+        await self.analytics.stop()
         self.feeder.stop()
         self._used.stop()
         await self.hub.stop()

@@ -17,6 +17,7 @@ from tidewire.app.database import Storage, opened_storage
 from tidewire.app.feed_side import FeedSide
 from tidewire.app.lines import plan_lines
 from tidewire.app.probe import Probe
+from tidewire.app.span_export import SpanExport
 from tidewire.app.web_side import WebSide
 from tidewire.bus.fenced import FencedBus
 from tidewire.bus.lease import LeaseTiming
@@ -71,6 +72,7 @@ class Platform:
         self._links = broker.links(self.bus)
         self.feed: FeedSide | None = None
         self.web: WebSide | None = None
+        self._spans = None if settings.otel_endpoint is None else SpanExport(settings.otel_endpoint, settings.node_name)
         self._heeding: set[asyncio.Task[None]] = set()
 
     @property
@@ -112,6 +114,9 @@ class Platform:
         settings = self._settings
         # Stopped last, so that the drain is watched; started last, because importing and migrating block on purpose.
         self._stack.callback(self._watch.stop)
+        if self._spans is not None:
+            self._spans.start()
+            self._stack.callback(self._spans.stop)
         storage = await self._stack.enter_async_context(opened_storage(settings.database_url, self._clock))
         await self.bus.start()
         self._stack.push_async_callback(self.bus.stop)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from fastapi import APIRouter
 
@@ -23,8 +23,10 @@ from tidewire.quotes.news import ListNews
 from tidewire.quotes.pace import WritePace
 from tidewire.quotes.plan import Plan
 from tidewire.quotes.routes import QuotesApi
+from tidewire.store.calculation_record import CalculationRecord
 from tidewire.store.calculations import Calculations
 from tidewire.store.database import Database
+from tidewire.store.quote_records import Outcome
 from tidewire.store.quotes import Quotes
 
 
@@ -35,6 +37,7 @@ class QuotesSide:
         requests, background: The database for whoever waits, and for the jobs.
         plans: Product -> rating plan.
         node: This node's name, as people see it.
+        stored, ended: Told what becomes of quotes, and of calculations; must not block.
     """
 
     def __init__(
@@ -48,17 +51,24 @@ class QuotesSide:
         *,
         plans: Mapping[str, Plan],
         node: str,
+        stored: Callable[[Outcome], None] = lambda _: None,
+        ended: Callable[[CalculationRecord], None] = lambda _: None,
     ) -> None:
         self.news = ListNews(bus, hub.features, clock)
-        self.desk = Desk(Quotes(requests, index_of), hub, clock, self.news.note)
-        aside = Desk(Quotes(background, index_of), hub, clock, self.news.note)
+
+        def noted(outcome: Outcome) -> None:
+            self.news.note()
+            stored(outcome)
+
+        self.desk = Desk(Quotes(requests, index_of), hub, clock, noted)
+        self._aside = aside = Desk(Quotes(background, index_of), hub, clock, noted)
         self.attention = Attention(bus, hub.features, clock)
         self.conversation = Conversation(self.desk, self.attention, hub, clock)
         self.pace = WritePace(clock)
         self.api = QuotesApi(self.desk, callers, self.pace, clock)
         calculations = Calculations(requests)
-        self.ending = Ending(calculations, hub, clock)
-        self.sweeper = Ending(Calculations(background), hub, clock)
+        self.ending = Ending(calculations, hub, clock, ended)
+        self.sweeper = Ending(Calculations(background), hub, clock, ended)
         self.calculator = Calculator(calculations, self.desk, self.ending, plans, clock, node=node)
         self.calculations = CalculationsApi(self.calculator, callers, self.pace)
         self.expiry = Expiry(aside, clock)
@@ -88,7 +98,8 @@ class QuotesSide:
         await self.calculator.stop()
         await self.attention.stop()
         # The database stops after this: an edit that is under way is stored and answered, or refused.
-        await self.desk.quotes.stop()
+        for desk in (self.desk, self._aside):
+            await desk.quotes.stop()
         await self.news.stop()
 
     def statistics(self) -> Mapping[str, int]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tidewire.accounts.tokens import ConnectionTokens
-from tidewire.bus.base import Bus, Subscription
+from tidewire.bus.base import Bus
+from tidewire.bus.listening import Listening
 from tidewire.core.errors import BusError
 
 CHANNEL = "tidewire:tokens:used"
@@ -22,20 +23,18 @@ class UsedTokens:
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._subscription: Subscription | None = None
+        self._listening = Listening(bus, {CHANNEL: self._receive})
         self._tokens: ConnectionTokens | None = None
         self.unannounced = 0
 
     def start(self, tokens: ConnectionTokens) -> None:
         """Pass on what other nodes say."""
         self._tokens = tokens
-        self._subscription = self._bus.subscribe(CHANNEL, self._receive)
+        self._listening.start()
 
     def stop(self) -> None:
         """Stop listening. Idempotent."""
-        if self._subscription is not None:
-            self._subscription.close()
-            self._subscription = None
+        self._listening.stop()
 
     def announce(self, serial: str) -> None:
         """Tell the other nodes; never raises."""

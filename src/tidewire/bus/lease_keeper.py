@@ -40,11 +40,21 @@ class LeaseKeeper:
         store: Where the lease is kept.
         clock: Time; its monotonic side must go on while the process is stopped (Linux: CLOCK_MONOTONIC does).
         changed: Called after every change of standing or number, on the event loop; must not block.
+        name: Which lease, for logs.
+        loses: What the one that lost it will not do.
     """
 
     def __init__(
-        self, store: LeaseStore, clock: Clock, changed: Callable[[], None], *, timing: LeaseTiming | None = None
+        self,
+        store: LeaseStore,
+        clock: Clock,
+        changed: Callable[[], None],
+        *,
+        timing: LeaseTiming | None = None,
+        name: str = "feed",
+        loses: str = "This feed publishes nothing until it holds the lease again.",
     ) -> None:
+        self._name, self._loses = name, loses
         self._store = store
         self._clock = clock
         self._changed = changed
@@ -71,7 +81,7 @@ class LeaseKeeper:
         """Begin to ask. Raises RuntimeError if it does already."""
         if self._task is not None:
             raise RuntimeError("the lease is asked for already")
-        self._task = background(self._run(), "feed-lease")
+        self._task = background(self._run(), f"{self._name}-lease")
 
     async def stop(self) -> None:
         """Stop asking and give the lease back, so that a successor need not wait. Idempotent."""
@@ -86,7 +96,7 @@ class LeaseKeeper:
             if led:
                 await self._store.release()
         except BusError as exc:
-            log.warning("feed_lease_not_released", **exc.describe())
+            log.warning(f"{self._name}_lease_not_released", **exc.describe())
         finally:
             await self._store.close()
 
@@ -116,14 +126,14 @@ class LeaseKeeper:
         if not changed:
             return
         if self._lease.standing is Standing.LEADING:
-            log.info("feed_lease_held", fence=self._lease.fence)
+            log.info(f"{self._name}_lease_held", fence=self._lease.fence)
         else:
             log.warning(
-                "feed_lease_lost",
+                f"{self._name}_lease_lost",
                 what_happened=self._lease.reason,
                 holder=self._lease.holder,
-                required_action="None if another feed has taken over; otherwise look at Redis.",
-                will_not="This feed publishes nothing until it holds the lease again.",
+                required_action="None if another process has taken over; otherwise look at Redis.",
+                will_not=self._loses,
             )
         self._changed()
 
@@ -131,4 +141,4 @@ class LeaseKeeper:
         count = self._throttle.admit(self._clock.monotonic())
         if count:
             described = error.describe() if isinstance(error, BusError) else {"message": repr(error)}
-            log.warning("feed_lease_unasked", attempts=count, **described)
+            log.warning(f"{self._name}_lease_unasked", attempts=count, **described)

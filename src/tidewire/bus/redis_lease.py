@@ -1,4 +1,6 @@
-"""Keeps the feed's lease in Redis, by scripts; in a cluster, where it is sent. It must not know what is leased.
+"""Keeps a lease in Redis, the feed's or another, by scripts; in a cluster, where it is sent.
+
+It must not know what is leased.
 
 Numbers rise for ever, even when the server loses its data: a new one is the server's time in milliseconds, or one more
 than the last, whichever is greater. A server clock that was set back *and* lost data could repeat one.
@@ -17,9 +19,10 @@ from tidewire.bus.redis_wire import RedisWire, words
 from tidewire.bus.wire import BrokerLimits, Refusal, encode_command
 from tidewire.core.errors import BusError
 
+FEED = "feed"
 # One hash tag, so that both keys live on one node of a cluster.
-KEY = "tidewire:{feed}:lease"
-FENCE_KEY = "tidewire:{feed}:fence"
+_KEYS = ("tidewire:{{{}}}:lease", "tidewire:{{{}}}:fence")
+KEY, FENCE_KEY = (each.format(FEED) for each in _KEYS)
 # Well below the holder's own margin: a question without an answer must not make it late.
 TIMEOUT_S = 1.0
 # Redirections of one question.
@@ -61,9 +64,12 @@ class RedisLease:
         url: As for RedisBus. Raises SettingsError if it cannot be read.
         owner: Names this process among all that ask; nobody else may have the same.
         ttl_s: How long the lease lives without being renewed.
+        name: Which lease; a word for keys and people.
     """
 
-    def __init__(self, url: str, owner: str, *, ttl_s: float) -> None:
+    def __init__(self, url: str, owner: str, *, ttl_s: float, name: str = FEED) -> None:
+        self._name = name
+        self._keys = [each.format(name).encode() for each in _KEYS]
         self._address = parse_address(url)
         self._seeds = [self._address, *(self._address.at(*seed) for seed in self._address.seeds)]
         self._failures = 0
@@ -90,7 +96,7 @@ class RedisLease:
             await wire.discard()
 
     async def _run(self, script: bytes, *arguments: bytes) -> LeaseAnswer:
-        command = encode_command(b"EVAL", script, b"2", KEY.encode(), FENCE_KEY.encode(), *arguments)
+        command = encode_command(b"EVAL", script, b"2", *self._keys, *arguments)
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 return _read(await self._followed(command))
@@ -135,9 +141,9 @@ class RedisLease:
         elif isinstance(error, Refusal):
             action = "Allow the Redis user +eval +get +set +del +pexpire +pttl +time on ~tidewire:* (ACL SETUSER)."
         return BusError(
-            f"The feed's lease at {self._address} cannot be asked for: {words(error)}.",
+            f"The lease for {self._name} at {self._address} cannot be asked for: {words(error)}.",
             required_action=action,
-            will_not="No feed publishes without holding the lease.",
+            will_not="No process does what only its holder may.",
         )
 
 
@@ -152,5 +158,5 @@ def _read(answer: object) -> LeaseAnswer:
     raise BusError(
         f"The Redis server answered something else than was asked: {answer!r:.100}.",
         required_action="Use Redis 7 or Valkey 8, or newer.",
-        will_not="No feed publishes without holding the lease.",
+        will_not="No process does what only the lease's holder may.",
     )

@@ -12,8 +12,10 @@ from collections.abc import Sequence
 import msgspec
 import structlog
 
-from tidewire.bus.base import Bus, Subscription
+from tidewire.bus.base import Bus
+from tidewire.bus.listening import Listening
 from tidewire.core.errors import BusError
+from tidewire.core.unreadable import UNREADABLE
 
 # A person asks a few times a second; 256 open questions mean that nobody answers.
 MAX_PENDING = 256
@@ -38,7 +40,7 @@ class Requester:
         self._bus = bus
         self._max_pending = max_pending
         self._pending: dict[str, asyncio.Future[bytes]] = {}
-        self._subscription: Subscription | None = None
+        self._listening = Listening(bus, {reply_channel: self._receive})
         self._decoder = msgspec.json.Decoder(_Reply)
         self.asked = 0
         self.unanswered = 0
@@ -46,15 +48,11 @@ class Requester:
 
     def start(self) -> None:
         """Listen for replies. Raises RuntimeError if it does already."""
-        if self._subscription is not None:
-            raise RuntimeError("the requester listens already")
-        self._subscription = self._bus.subscribe(self.reply_channel, self._receive)
+        self._listening.start()
 
     def stop(self) -> None:
         """Stop listening; whoever waits gets BusError. Idempotent."""
-        if self._subscription is not None:
-            self._subscription.close()
-            self._subscription = None
+        self._listening.stop()
         for waiting in self._pending.values():
             if not waiting.done():
                 waiting.set_exception(_no_reply("Tidewire is stopping."))
@@ -66,7 +64,7 @@ class Requester:
         Raises:
             BusError: ``no_reply`` after ``timeout_s``, ``too_many_requests`` when too many wait, or the bus refused.
         """
-        if self._subscription is None:
+        if not self._listening.on:
             raise RuntimeError("the requester does not listen")
         if len(self._pending) >= self._max_pending:
             raise BusError(
@@ -108,7 +106,7 @@ class Requester:
     def _id_of(self, payload: bytes) -> str:
         try:
             return self._decoder.decode(payload).id
-        except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as exc:
+        except UNREADABLE as exc:
             log.warning("reply_malformed", channel=self.reply_channel, error=str(exc), sample=repr(payload[:200]))
             return ""
 

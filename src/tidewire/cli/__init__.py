@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 refused or failed (three sentences on stderr say why and w
 
 from __future__ import annotations
 
+import gc
 import sys
 from importlib import import_module
 from typing import Any
@@ -23,6 +24,7 @@ COMMANDS = {
     "user": "users:app",
     "universe": "universes:app",
     "token": "tokens:app",
+    "ban": "bans:app",
     "quotes": "quotes:app",
     "check-config": "check:check_config",
     "serve": "serve:serve",
@@ -53,7 +55,12 @@ class _Commands(TyperGroup):
 
 def _load(name: str) -> Any:
     module, _, attribute = COMMANDS[name].partition(":")
-    found = getattr(import_module(f"{__name__}.{module}"), attribute)
+    # What is imported stays: to look through all of it for garbage again and again is a tenth of the start.
+    gc.disable()
+    try:
+        found = getattr(import_module(f"{__name__}.{module}"), attribute)
+    finally:
+        gc.enable()
     parent = typer.Typer(rich_markup_mode=None, add_completion=False)
     if isinstance(found, typer.Typer):
         parent.add_typer(found, name=name)

@@ -10,9 +10,11 @@ import asyncio
 import json
 import secrets
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from tidewire.accounts.service import Accounts
 from tidewire.app.database import opened_database
 from tidewire.app.platform import Platform
 from tidewire.cli.demo_colleagues import demo_colleagues
+from tidewire.cli.demo_history import pasts, store_pasts
 from tidewire.cli.demo_script import COLLEAGUES
 from tidewire.cli.output import print_json
 from tidewire.cli.running import run_service, wait_for_end
@@ -31,12 +34,14 @@ from tidewire.core.clock import SystemClock
 from tidewire.core.errors import SettingsError, UpstreamError
 from tidewire.core.telemetry import configure_logging
 from tidewire.feed.simulator.listing import list_market
+from tidewire.quotes.plan_shelf import load_plans
 from tidewire.settings import Settings, load_settings
 from tidewire.store.universes import Universes
 from tidewire.web.footprint import settle
 
 PASSWORD = "tidewire-demo"  # noqa: S105 - printed on purpose; the demo listens on loopback only
-USERS = {"admin": Role.ADMIN, "viewer": Role.USER}
+# The administrator may everything, so that every page is in the demo.
+USERS = {"admin": Role.SUPER, "viewer": Role.USER}
 # The five tickers with real bars are spread over the three connections, so that every column shows real prices.
 REAL = {"connection_1": ("AAPL", "IBM"), "connection_2": ("MSFT", "FB"), "connection_3": ("GOOG",)}
 NAMES = {"connection_1": "primary", "connection_2": "secondary", "connection_3": "tertiary"}
@@ -87,7 +92,7 @@ async def _demo(market: Market, *, port: int, data: Path, as_json: bool) -> None
         settings = _settings(port, database, simulator["url"], key)
         configure_logging(level="warning", secrets=settings.secrets)
         symbols = [listing.symbol for listing in list_market(market.tickers, market.seed)]
-        keys = await _prepare(settings, symbols)
+        keys = await _prepare(settings, symbols, market.seed)
         key_file = _write_secret(data / "api-key", keys.pop("admin"))
         platform = Platform(settings, demo=True, data_notice=NOTICE)
         await platform.start()
@@ -138,8 +143,8 @@ def _settings(port: int, database: Path, feed_url: str, key: str) -> Settings:
     )
 
 
-async def _prepare(settings: Settings, symbols: list[str]) -> dict[str, str]:
-    """Make the demo's users and universes; return the API keys of its administrator and the scripted colleagues."""
+async def _prepare(settings: Settings, symbols: list[str], seed: int) -> dict[str, str]:
+    """Make the demo's users, universes and past quotes; return its administrator's and colleagues' API keys."""
     assert settings.secret_key is not None  # noqa: S101 - _settings has just made it
     secret = settings.secret_key.get_secret_value()
     async with opened_database(settings.database_url) as database:
@@ -154,6 +159,9 @@ async def _prepare(settings: Settings, symbols: list[str]) -> dict[str, str]:
         for number, line in enumerate(REAL):
             members = [*REAL[line], *synthetic[number :: len(REAL)]]
             await Universes(database).replace(UNIVERSES[line], members, now=0.0, source="demo")
+        now = time.time()
+        past = pasts(seed, now, datetime.fromtimestamp(now, UTC).date())
+        await store_pasts(database, load_plans(settings.rating_plans), past)
         keys = ApiKeys(database, secret_key=secret, clock=SystemClock())
         names = ("admin", *COLLEAGUES)
         return {name: (await keys.create(name, "demo", life_s=API_KEY_LIFE_S)).key for name in names}

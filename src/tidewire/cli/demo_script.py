@@ -54,7 +54,8 @@ class Step:
 
 
 # customer, state, make, model, year, value, miles, born, licensed for years, incidents
-_PEOPLE: tuple[tuple[str, str, str, str, int, str, int, str, int, int], ...] = (
+Person = tuple[str, str, str, str, int, str, int, str, int, int]
+_PEOPLE: tuple[Person, ...] = (
     ("Grace Hopper", "CA", "Subaru", "Outback", 2021, "25000.00", 9_000, "1986-12-09", 20, 0),
     ("Ada Lovelace", "NY", "Toyota", "Prius", 2019, "18500.00", 7_500, "1990-12-10", 15, 1),
     ("Alan Turing", "WA", "Volvo", "V60", 2022, "39900.00", 12_000, "1982-06-23", 24, 0),
@@ -82,7 +83,7 @@ _LOOKED_AT = ("customer_name", "vehicle_model", "driver_name", "effective_date",
 
 def samples(today: date) -> list[Sample]:
     """Return the quotes that the demo begins with, oldest first; dates are relative to ``today``."""
-    made = [Sample(_fields(person, today)) for person in _PEOPLE]
+    made = [Sample(sample_fields(person, today)) for person in _PEOPLE]
     made[_QUOTED] = Sample(made[_QUOTED].fields, ends="quoted")
     made[_BOUND] = Sample(made[_BOUND].fields, played=False, ends="bound")
     # One has hardly begun, so that somebody can fill it in without company.
@@ -129,7 +130,8 @@ def _look(chance: random.Random) -> Step:
     return Step(chance.choice(_LOOKED_AT), (), chance.uniform(1.5, 4.0))
 
 
-def _fields(person: tuple[str, str, str, str, int, str, int, str, int, int], today: date) -> dict[str, Json]:
+def sample_fields(person: Person, today: date) -> dict[str, Json]:
+    """Return the fields of somebody's quote."""
     customer, state, make, model, year, value, miles, born, licensed, incidents = person
     return {
         "customer_name": customer,

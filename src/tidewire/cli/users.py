@@ -19,6 +19,9 @@ from tidewire.settings import Settings, load_settings
 
 app = typer.Typer(help="People who may log in.", no_args_is_help=True)
 _STDIN = typer.Option(False, "--password-stdin", help="Read the password from the first line of standard input.")
+_MUST_CHANGE = typer.Option(
+    False, "--must-change", help="It is for somebody else, who must change it at the next login."
+)
 _JSON = typer.Option(False, "--json", help="Print JSON.")
 
 
@@ -27,26 +30,29 @@ def add(
     username: str,
     role: str = typer.Option("user", help="user, moderator, admin or super."),
     password_stdin: bool = _STDIN,
+    must_change: bool = _MUST_CHANGE,
     as_json: bool = _JSON,
 ) -> None:
     """Add a user; the password is asked for, or read with --password-stdin."""
     settings = load_settings()
-    user = run(_add(settings, username, _password(password_stdin), role))
+    user = run(_add(settings, username, _password(password_stdin), role, must_change=must_change))
     if as_json:
-        print_json({"username": user.username, "role": user.role.label})
+        print_json({"username": user.username, "role": user.role.label, "must_change_password": must_change})
     else:
-        typer.echo(f"Added {user.username} with the role {user.role.label}.")
+        typer.echo(f"Added {user.username} with the role {user.role.label}.{_then(must_change)}")
 
 
 @app.command("passwd")
-def passwd(username: str, password_stdin: bool = _STDIN, as_json: bool = _JSON) -> None:
+def passwd(
+    username: str, password_stdin: bool = _STDIN, must_change: bool = _MUST_CHANGE, as_json: bool = _JSON
+) -> None:
     """Set a user's password and log the user out everywhere."""
     settings = load_settings()
-    ended = run(_passwd(settings, username, _password(password_stdin)))
+    ended = run(_passwd(settings, username, _password(password_stdin), must_change=must_change))
     if as_json:
-        print_json({"username": username, "sessions_ended": ended})
+        print_json({"username": username, "sessions_ended": ended, "must_change_password": must_change})
     else:
-        typer.echo(f"Set the password of {username}; {ended} sessions ended.")
+        typer.echo(f"Set the password of {username}; {ended} sessions ended.{_then(must_change)}")
 
 
 @app.command("list")
@@ -58,6 +64,10 @@ def list_all(as_json: bool = _JSON) -> None:
     ]
     empty = "There is no user yet. Run `tidewire user add NAME --role admin`."
     print_rows(rows, columns=("username", "role", "disabled"), as_json=as_json, empty=empty)
+
+
+def _then(must_change: bool) -> str:
+    return "" if not must_change else " The password must be changed at the next login."
 
 
 def _password(from_stdin: bool) -> str:
@@ -80,14 +90,14 @@ async def _accounts(settings: Settings) -> AsyncIterator[Accounts]:
         yield Accounts(database, secret_key=settings.secret_key.get_secret_value())
 
 
-async def _add(settings: Settings, username: str, password: str, role: str) -> User:
+async def _add(settings: Settings, username: str, password: str, role: str, *, must_change: bool) -> User:
     async with _accounts(settings) as accounts:
-        return await accounts.create_user(username, password, role)
+        return await accounts.create_user(username, password, role, must_change=must_change)
 
 
-async def _passwd(settings: Settings, username: str, password: str) -> int:
+async def _passwd(settings: Settings, username: str, password: str, *, must_change: bool) -> int:
     async with _accounts(settings) as accounts:
-        return await accounts.set_password(username, password)
+        return await accounts.set_password(username, password, must_change=must_change)
 
 
 async def _list(settings: Settings) -> list[User]:

@@ -14,6 +14,7 @@ import msgspec
 from tidewire.client.event import Failure, Json
 from tidewire.core import protocol
 from tidewire.core.protocol import MAX_DEPTH
+from tidewire.core.unreadable import UNREADABLE
 
 Message = TypeVar("Message", bound=msgspec.Struct)
 
@@ -93,7 +94,7 @@ def too_deep(value: Json, levels: int = MAX_DEPTH) -> bool:
 def _object(text: str | bytes) -> dict[str, Json]:
     try:
         value = _ANY.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+    except UNREADABLE as exc:
         raise FrameFault("not_json") from exc
     if not isinstance(value, dict) or not isinstance(value.get("type"), str):
         raise FrameFault("no_type")

@@ -219,6 +219,12 @@ class Unavailable(RequestError):
     temporary = True
 
 
+def told(error: TidewireError) -> dict[str, Detail]:
+    """Return the error as ``describe`` does, with what its sentences name, for those who say them in other words."""
+    details = error.details if isinstance(error, RequestError) else None
+    return {**error.describe(), **({} if details is None else {"details": dict(details)})}
+
+
 class Disconnect(TidewireError):
     """The peer's connection must end with WebSocket close code ``close_code``."""
 

@@ -17,7 +17,7 @@ FEED_STANDBY_CHANNEL = "tidewire:feed:standby"
 # Replies go to FEED_REPLY_PREFIX + the asking node's name.
 FEED_REPLY_PREFIX = "tidewire:feed:reply:"
 
-FeedOperation = Literal["pause", "resume", "inspect", "reconnect", "move"]
+FeedOperation = Literal["pause", "resume", "inspect", "reconnect", "move", "ping"]
 LineStatus = Literal["disconnected", "connecting", "connected", "error", "disabled"]
 # What an operator sees. `status` above is the contract's coarse word, `state` the exact one.
 LineState = Literal[

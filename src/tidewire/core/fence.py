@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from tidewire.core.unreadable import UNREADABLE
+
 _MARK = b'"fence":'
 
 
@@ -33,7 +35,7 @@ def fence_of(payload: bytes) -> int:
         return 0
     try:
         return _decode(payload).fence
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return 0
 
 

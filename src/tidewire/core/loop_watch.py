@@ -12,10 +12,12 @@ import sys
 import threading
 import time
 import traceback
+from collections import deque
 
 import structlog
 
 from tidewire.core.errors import Unavailable
+from tidewire.core.histogram import Histogram
 from tidewire.core.throttle import Throttle
 
 # Ten beats a second cost nothing, and a stall is told within stall_s and one beat.
@@ -27,6 +29,8 @@ UNREADY_S = 10.0
 RECOVERED_S = 10.0
 # A loop that stalls again and again is told once per this time, with a count.
 TELL_EVERY_S = 10.0
+# The longest delay of the last ten seconds is what somebody feels now.
+RECENT_BEATS = 100
 
 _log = structlog.get_logger("tidewire.loop")
 
@@ -41,6 +45,7 @@ class LoopWatch:
     Attributes:
         stalls: How often it stood still since start.
         longest_s: For how long at most, seconds.
+        lag: By how much each beat came late, seconds.
     """
 
     def __init__(self, *, stall_s: float = STALL_S, unready_s: float = UNREADY_S) -> None:
@@ -56,6 +61,8 @@ class LoopWatch:
         self._long_stall_ended = float("-inf")
         self.stalls = 0
         self.longest_s = 0.0
+        self.lag = Histogram()
+        self._recent = deque[float](maxlen=RECENT_BEATS)
 
     def start(self) -> None:
         """Begin to watch the running loop. Raises RuntimeError if it is being watched."""
@@ -93,10 +100,18 @@ class LoopWatch:
             )
         return 0.0
 
+    def recent_s(self) -> float:
+        """Return the longest delay of the last ten seconds, one that goes on included; seconds."""
+        going_on_s = time.monotonic() - self._beat_at - BEAT_S if self._timer is not None else 0.0
+        return max(0.0, going_on_s, *self._recent)
+
     def _beat(self) -> None:
         now = time.monotonic()
         stood_s = now - self._beat_at - BEAT_S if self._timer is not None else 0.0
         self._beat_at = now
+        if self._timer is not None:
+            self.lag.observe(max(0.0, stood_s))
+            self._recent.append(stood_s)
         if stood_s > self._unready_s:
             self._long_stall_ended = now
         self._timer = asyncio.get_running_loop().call_later(BEAT_S, self._beat)

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from tidewire.core.feed_status import FrameInspection
+from tidewire.core.unreadable import UNREADABLE
 from tidewire.feed.massive import Event, Reject, Status, decode_element, split_frame
 
 # A page shows it; more than this is not read by anybody.
@@ -90,7 +91,7 @@ def _symbol_of(text: bytes) -> str | None:
     # A rejected event may still say which symbol it was about.
     try:
         fields = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
     if not isinstance(fields, dict):
         return None

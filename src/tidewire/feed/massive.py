@@ -14,6 +14,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from tidewire.core.unreadable import UNREADABLE
 from tidewire.feed.frame_split import split_elements
 
 # 2000-01-01 and 2100-01-01, UTC: a time outside is a broken clock or a wrong unit, not a market.
@@ -152,8 +153,6 @@ _TIME_FIELDS: Final = {"T": ("t",), "Q": ("t",), "A": ("s", "e"), "AM": ("s", "e
 _PRICE_FIELDS: Final = frozenset({"p", "c", "o", "h", "l", "fmv", "bp", "ap"})
 _FIELD = re.compile(r"at `\$\.(\w+)`")
 _NOT_FINITE = re.compile(rb"[:\[,]\s*-?(?:NaN|Infinity)\b")
-# What msgspec raises on bytes from a stranger: bad JSON or shape, bad UTF-8, nesting too deep.
-_BAD_INPUT = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def decode_frame(frame: bytes, *, max_bytes: int = MAX_FRAME_BYTES) -> Decoded:
@@ -167,7 +166,7 @@ def decode_frame(frame: bytes, *, max_bytes: int = MAX_FRAME_BYTES) -> Decoded:
         return _rejected(frame, "oversized", f"The frame has {len(frame)} bytes; at most {max_bytes} are read.")
     try:
         return Decoded(_FRAME.decode(frame))  # type: ignore[arg-type]  # list is invariant; these are Events
-    except _BAD_INPUT:
+    except UNREADABLE:
         return _decode_slowly(frame)
 
 
@@ -185,7 +184,7 @@ def decode_element(text: bytes) -> Event | Status | Reject | str:
     """Decode one element of a frame: the event or status, why not, or the ``ev`` word that is not known."""
     try:
         fields = msgspec.json.decode(text)
-    except _BAD_INPUT as error:
+    except UNREADABLE as error:
         return _unreadable(text, error)
     if not isinstance(fields, dict):
         return _reject("not_object", "The element is not a JSON object.", text)
@@ -208,7 +207,7 @@ def split_frame(frame: bytes) -> list[bytes]:
     """Return the elements of a frame as texts: exactly if it is a JSON array, else as well as can be told apart."""
     try:
         return [bytes(element) for element in _ELEMENTS.decode(frame)]
-    except _BAD_INPUT:
+    except UNREADABLE:
         return list(split_elements(frame)) if frame.lstrip()[:1] == b"[" else [frame]
 
 
@@ -218,7 +217,7 @@ def _decode_slowly(frame: bytes) -> Decoded:
     try:
         elements = [bytes(element) for element in _ELEMENTS.decode(frame)]
         well_formed = True
-    except _BAD_INPUT:
+    except UNREADABLE:
         elements = list(split_elements(frame))
         well_formed = False
     decoded = Decoded([], [], [], [])
@@ -244,7 +243,7 @@ def _decode_slowly(frame: bytes) -> Decoded:
 def _not_an_array(frame: bytes) -> Decoded:
     try:
         msgspec.json.decode(frame)
-    except _BAD_INPUT as error:
+    except UNREADABLE as error:
         return Decoded([], [], [_unreadable(frame, error)], [])
     return _rejected(frame, "not_array", "The frame is JSON, but not an array of events.")
 

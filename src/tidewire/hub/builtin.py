@@ -125,7 +125,9 @@ class Builtin:
         if shared is None or not shared.covers(address):
             return self._publish_here(message.room_id, body, delivery, op_key)
         return _encoded(
-            shared.publish(message.room_id, body, kind="room_message", delivery=delivery, key=None, op_key=op_key)
+            shared.posting.publish(
+                message.room_id, body, kind="room_message", delivery=delivery, key=None, op_key=op_key
+            )
         )
 
     def _publish_here(self, room_id: str, body: bytes, delivery: Delivery | None, op_key: str | None) -> bytes:

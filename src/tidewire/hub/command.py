@@ -15,6 +15,7 @@ import msgspec
 from tidewire.core import protocol
 from tidewire.core.errors import InvalidRequest, TidewireError
 from tidewire.core.protocol import MAX_DEPTH, ClientHead, MessageId
+from tidewire.core.unreadable import UNREADABLE
 from tidewire.hub.session import Session
 
 # What a handler returns is the reply's ``data`` (encoded JSON object), b"" for none; awaitables are awaited.
@@ -75,7 +76,7 @@ class Commands:
             return Request(None, None, None, None, _bad(f"The JSON is nested more than {MAX_DEPTH} deep."))
         try:
             head = _HEAD.decode(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        except UNREADABLE as exc:
             return Request(_kind_of(payload), None, None, None, _bad(_sentence(exc)))
         known = self._table.get(head.type)
         if known is None:
@@ -83,7 +84,7 @@ class Commands:
         command, decoder = known
         try:
             message = decoder.decode(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        except UNREADABLE as exc:
             return Request(head.type, head.id, command, None, _bad(_sentence(exc)))
         return Request(head.type, head.id, command, message, None)
 
@@ -146,7 +147,7 @@ def _kind_of(payload: bytes) -> str | None:
     """The type of a message whose head is wrong elsewhere, if it can be read at all."""
     try:
         whole = _ANY.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
     kind = whole.get("type") if isinstance(whole, dict) else None
     return kind[:64] if isinstance(kind, str) else None

@@ -12,11 +12,11 @@ from typing import Protocol
 import msgspec
 
 from tidewire.core.close_code import CLOSE_CODES
-from tidewire.hub.census import PAGE_MAX, ConnectionRow, whole_row
+from tidewire.hub.census import ConnectionRow, whole_row
 from tidewire.hub.everywhere import Kick
 from tidewire.hub.node_info import Silent
 from tidewire.hub.nodes import Nodes, Reply
-from tidewire.hub.registry import ConnectionInfo
+from tidewire.hub.registry import RECENT, ConnectionInfo
 
 # RFC 6455 section 7.4.1; None stands for a connection that was lost without a close frame.
 _STANDARD = {1000: "normal", 1001: "going_away", 1005: "no_code", 1006: "lost", 1009: "too_big", 1011: "internal_error"}
@@ -125,7 +125,7 @@ class Departures:
         ]
         rows.sort(key=lambda row: (-row.closed_at, row.connection_id))
         return ClosedPage(
-            rows=rows[: _bounded(query.limit)],
+            rows=rows[: max(0, query.limit)],
             remembered=sum(part.remembered for _, part in parts),
             matching=sum(part.matching for _, part in parts),
             silent=replies.silent,
@@ -155,7 +155,7 @@ class Departures:
         rows = [closed_row(info) for info in everything]
         if text := query.text.casefold():
             rows = [row for row in rows if _has(row, text)]
-        return ClosedHere(len(everything), len(rows), rows[: _bounded(query.limit)])
+        return ClosedHere(len(everything), len(rows), rows[: max(0, min(query.limit, RECENT))])
 
     def _disconnect_here(self, connection_ids: list[str]) -> list[Kick]:
         kicks = list[Kick]()
@@ -200,10 +200,6 @@ def _short(row: ConnectionRow) -> ConnectionRow:
 def _placed(kick: Kick, reply: Reply) -> Kick:
     row = msgspec.structs.replace(kick.connection, node=reply.node, instance=reply.instance)
     return msgspec.structs.replace(kick, connection=row)
-
-
-def _bounded(limit: int) -> int:
-    return max(0, min(limit, PAGE_MAX))
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -15,8 +15,9 @@ import structlog
 from tidewire.accounts.credential import Credential
 from tidewire.accounts.grants import Address, grant_for, own_room, require_enter, resolve
 from tidewire.accounts.model import Principal
+from tidewire.accounts.own_password import change_required
 from tidewire.core import protocol
-from tidewire.core.errors import BusError, Conflict, Forbidden, StoreError, Unauthenticated
+from tidewire.core.errors import BusError, Conflict, Forbidden, StoreError, TidewireError, Unauthenticated
 from tidewire.core.protocol import HeartbeatTerms, Identity, Limits, MessageId, ReconnectTerms
 from tidewire.hub.command import answer
 from tidewire.hub.lifecycle import State
@@ -39,6 +40,9 @@ MAX_EARLY_MESSAGES = 64
 # Returns the principal as it is now, None if the login has ended. Raises StoreError or BusError if that is unknown.
 Recheck = Callable[[Principal], Awaitable[Principal | None]]
 
+# Why a user (None: nobody known) or an address may not be here; None if they may.
+Bars = Callable[[int | None, str], TidewireError | None]
+
 # Returns who it is, None if nobody. Raises StoreError or BusError if that cannot be found out now.
 Authenticate = Callable[[Credential], Awaitable[Principal | None]]
 
@@ -51,6 +55,7 @@ class Door:
 
     Attributes:
         resume: Called when a session is open, to handle each message that came early; the reception sets it.
+        bars: Whether somebody is banned, and what they are told; in memory, asked of everybody who comes in.
         moved: Called for each room in which a session stays with other permissions, and who it was; the hub sets it.
     """
 
@@ -66,6 +71,7 @@ class Door:
         self._asked: dict[object, set[int | str]] = {}
         self.resume: Callable[[Session, bytes], None] | None = None
         self.moved: Callable[[Session, Address, Principal | None], None] | None = None
+        self.bars: Bars = lambda user_id, address: None
 
     def open(self, socket: Socket, peer: Peer, credential: Credential | None) -> Session:
         """Admit a connection and begin to find out who it is."""
@@ -157,6 +163,15 @@ class Door:
                 room_id=room_id, reason="permission_revoked", message="You may no longer enter this room."
             )
             self._board.push(session, [protocol.encode(message)])
+
+    def close_barred(self, bars: Bars) -> int:
+        """Tell each of whom ``bars`` why, and close the connection (4503); return how many were closed."""
+        closed = 0
+        for session in list(self._board.registry):
+            because = bars(session.principal.user_id if session.principal else None, session.peer.ip)
+            if because is not None:
+                closed += self._board.close(session, 4503, because=because)
+        return closed
 
     async def _look_again(self, session: Session, known: Principal, recheck: Recheck) -> None:
         board = self._board
@@ -270,7 +285,16 @@ class Door:
     def _begin(self, session: Session, principal: Principal | None, request_id: MessageId | None) -> None:
         board = self._board
         if session.peer.admin_only and (principal is None or not principal.is_admin):
+            if principal is not None:
+                board.on_refused(principal, session.peer.path, session.peer.ip)
             board.close(session, 4507)
+            return
+        barred = self.bars(None if principal is None else principal.user_id, session.peer.ip)
+        if barred is not None:
+            board.close(session, 4503, because=barred)
+            return
+        if principal is not None and principal.must_change_password:
+            board.close(session, 4507, because=change_required())
             return
         session.principal = principal
         board.registry.know(session)

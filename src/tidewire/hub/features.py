@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine, Iterable
 
 from tidewire.accounts.grants import Address
 from tidewire.accounts.model import Principal
+from tidewire.accounts.permissions import NoteRefused
 from tidewire.core.protocol import Subscribe, Unsubscribed, encode
 from tidewire.hub.builtin import Builtin
 from tidewire.hub.command import Command, Commands
@@ -34,6 +35,10 @@ class Features:
         """Understand further client messages. Raises ValueError if one has the name of another."""
         for command in commands:
             self._commands.add(command)
+
+    def on_refused(self, note: NoteRefused) -> None:
+        """Call ``note`` when somebody is refused something for a missing permission; it must not wait."""
+        self._board.on_refused = note
 
     async def enter(self, session: Session, room_id: str, *, presence: bool = False) -> None:
         """Let a client into a room as ``subscribe`` without ``since`` does, with the same answers and checks.

@@ -1,7 +1,7 @@
 """The hub: connections come and go, say who they are, ask for things, and are sent things.
 
 The gateway brings sockets (``open``, ``receive``, ``lost``), features publish (``publish``, ``send_to_*``), accounts
-report changes (``change_user``, ``end_*``), ``app.py`` starts, drains and stops it. It must not know features, HTTP or
+report changes (``standing``), ``app.py`` starts, drains and stops it. It must not know features, HTTP or
 which library carries the sockets. The work is done in switchboard, door, rooms and command.
 Source: contract.md section 5.
 """
@@ -9,13 +9,10 @@ Source: contract.md section 5.
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-
-from msgspec.structs import replace
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 
 from tidewire.accounts.credential import Credential
 from tidewire.accounts.grants import FAMILIES, Address, resolve
-from tidewire.accounts.model import Principal, Role
 from tidewire.core.clock import Clock
 from tidewire.core.protocol import Delivery, Member, Since
 from tidewire.hub import census
@@ -31,6 +28,7 @@ from tidewire.hub.registry import ConnectionInfo
 from tidewire.hub.room import EVERYBODY, Room, RoomRules
 from tidewire.hub.rooms import Published, RoomInfo
 from tidewire.hub.session import Peer, Session, Socket
+from tidewire.hub.standing import Standing
 from tidewire.hub.switchboard import HubOptions, Switchboard
 from tidewire.hub.tally import HubStatistics, count
 from tidewire.hub.user_limit import Elsewhere
@@ -49,6 +47,7 @@ class Hub:
 
     Attributes:
         features: What features may do beside publishing.
+        standing: Who the people are that are connected, and what they may.
     """
 
     def __init__(
@@ -76,6 +75,7 @@ class Hub:
         self._reception = Reception(self._board, self._door, table)
         self.features = Features(self._board, builtin, table)
         self._door.moved = self.features.tell_moved
+        self.standing = Standing(self._board, self._door)
         self._options = options
         self._draining = False
         self._random = random.Random()  # noqa: S311 - spreads clients, hides nothing
@@ -99,6 +99,10 @@ class Hub:
         self._draining = True
         return await drain(self._board, self._random, window_s)
 
+    def welcome(self, newcomers: bool) -> None:
+        """Take new clients from now on, or not, for a drain that is no end."""
+        self._draining = not newcomers
+
     # ---- for the gateway
 
     @property
@@ -114,6 +118,10 @@ class Hub:
     def connection_count(self) -> int:
         """Return how many connections there are."""
         return len(self._board.registry)
+
+    def logins(self) -> int:
+        """Return how many logins have at least one connection; it looks at each of them."""
+        return self._board.registry.logins()
 
     def unknown_from(self, ip: str) -> int:
         """Return how many connections of an address have not said who they are."""
@@ -211,7 +219,7 @@ class Hub:
         shared = self._board.shared
         if shared is None or not shared.covers(resolve(room_id)):
             return self._board.rooms.publish(room_id, body, kind=kind, delivery=delivery, key=key)
-        return await shared.publish(room_id, body, kind=kind, delivery=delivery, key=key, op_key=op_key)
+        return await shared.posting.publish(room_id, body, kind=kind, delivery=delivery, key=key, op_key=op_key)
 
     async def follow(self, room_id: str) -> None:
         """Return when ``room``, ``history`` and ``members`` say what any node would. Raises BusError."""
@@ -274,7 +282,7 @@ class Hub:
         """Return who is present in a room that keeps it."""
         return self._board.rooms.attendance.members(room_id)
 
-    # ---- for accounts
+    # ---- for other nodes
 
     def confirm_before_catch_up(self, confirm: Callable[[], Awaitable[None]]) -> None:
         """Await ``confirm`` before messages that a break held up are sent on; it raises BusError or StoreError."""
@@ -291,50 +299,24 @@ class Hub:
         """Return how many connections a user has here or is about to have."""
         return self._board.limit.count(user_id)
 
-    def change_user(self, user_id: int, role: Role, permissions: frozenset[str]) -> int:
-        """Apply a user's new role and permissions to all their connections at once; return how many."""
-        return self.revise_user(user_id, lambda principal: replace(principal, role=role, permissions=permissions))
-
-    def revise_user(self, user_id: int, revise: Callable[[Principal], Principal]) -> int:
-        """Replace the principal of each of a user's connections, and act on it at once; return how many."""
-        self._door.changed(user_id)
-        return self._revise(self._board.registry.of_user(user_id), revise)
-
-    def replace_login(self, principal: Principal) -> int:
-        """Set the principal of the connections that stand on its login; return how many."""
-        self._door.changed(principal.session_id)
-        return self._revise(self._board.registry.of_login(principal.session_id), lambda _: principal)
-
-    def principals(self) -> list[Principal]:
-        """Return who is behind the living connections, one per login."""
-        known = (session.principal for session in self._board.registry)
-        return list({principal.session_id: principal for principal in known if principal is not None}.values())
-
-    def end_user(self, user_id: int) -> int:
-        """Close all connections of a user whose account has been disabled (4511)."""
-        self._door.changed(user_id)
-        return self._end(self._board.registry.of_user(user_id), 4511)
-
-    def end_login(self, session_id: str) -> int:
-        """Close all connections that stand on a login that has ended (4512)."""
-        self._door.changed(session_id)
-        return self._end(self._board.registry.of_login(session_id), 4512)
-
-    def end_disabled(self, session_id: str) -> int:
-        """Close all connections that stand on a login whose user has been disabled (4511)."""
-        self._door.changed(session_id)
-        return self._end(self._board.registry.of_login(session_id), 4511)
-
     def force_disconnect(self, connection_id: str) -> int:
         """Close one connection because an administrator wants it (4503)."""
         session = self._board.registry.get(connection_id)
-        return 0 if session is None else self._end([session], 4503)
+        return 0 if session is None else int(self._board.close(session, 4503))
 
     # ---- for pages
 
     def session(self, connection_id: str) -> Session | None:
         """Return one living connection itself, for who listens to it."""
         return self._board.registry.get(connection_id)
+
+    def sessions_of(self, user_id: int) -> list[Session]:
+        """Return a user's living connections themselves, oldest first."""
+        return self._board.registry.of_user(user_id)
+
+    def room_itself(self, room_id: str) -> Room[Session] | None:
+        """Return one room itself, for who listens to it."""
+        return self._board.rooms.get(room_id)
 
     def list_connections(self, query: census.ConnectionQuery) -> census.ConnectionsHere:
         """Return this node's part of a page of connections."""
@@ -358,21 +340,6 @@ class Hub:
         """Return one room, None if it does not exist now."""
         return self._board.rooms.info_of(room_id)
 
-    def rooms(self) -> list[RoomInfo]:
-        """Return every room."""
-        return self._board.rooms.info()
-
     def statistics(self) -> HubStatistics:
         """Return counters."""
         return count(self._board)
-
-    # ---- inside
-
-    def _revise(self, sessions: Sequence[Session], revise: Callable[[Principal], Principal]) -> int:
-        for session in sessions:
-            if session.principal is not None and session.lifecycle.open:
-                self._door.change(session, revise(session.principal))
-        return len(sessions)
-
-    def _end(self, sessions: Sequence[Session], code: int) -> int:
-        return sum(self._board.close(session, code) for session in sessions)

@@ -18,9 +18,12 @@ from typing import Literal
 
 import msgspec
 
-from tidewire.bus.base import Bus, BusStatus, Subscription, Watch
+from tidewire.bus.base import Bus, BusStatus
+from tidewire.bus.listening import Listening
+from tidewire.bus.rounds import Rounds
 from tidewire.core.clock import Clock
 from tidewire.core.errors import BusError
+from tidewire.core.unreadable import UNREADABLE
 from tidewire.core.watched_loop import WatchedLoop
 from tidewire.hub.node_info import NodeInfo, NodeShown, Reach, Silent
 
@@ -133,30 +136,23 @@ class Nodes:
         self._started_at = clock.time()
         self._seen: dict[str, tuple[float, NodeInfo]] = {}
         self._asked: dict[str, _Question] = {}
-        self._subscription: Subscription | None = None
-        self._watch: Watch | None = None
-        self._loop = WatchedLoop("nodes", BEAT_EVERY_S, self._beat, clock)
+        loop = WatchedLoop("nodes", BEAT_EVERY_S, self._beat, clock)
+        self.rounds = Rounds(loop, Listening(bus, {CHANNEL: self._receive}, state=self._bus_changed))
         self.malformed = 0
         self.unsent = 0
         self.incomplete = 0
 
     async def start(self) -> None:
         """Say that this node is there, and listen to the others."""
-        self._subscription = self._bus.subscribe(CHANNEL, self._receive)
-        self._watch = self._bus.on_state(self._bus_changed)
-        self._loop.start()
+        self.rounds.start()
         self._hello()
 
     async def stop(self) -> None:
         """Say goodbye. Idempotent."""
-        await self._loop.stop()
-        if self._subscription is not None:
+        there = self.rounds.listening.on
+        await self.rounds.stop()
+        if there:
             self._say(NodeInfo(self.node, self.name, 0, leaving=True))
-            self._subscription.close()
-            self._subscription = None
-        if self._watch is not None:
-            self._watch.close()
-            self._watch = None
 
     def living(self) -> list[NodeInfo]:
         """Return the nodes that have been heard of in the last six seconds, this one first."""
@@ -294,7 +290,7 @@ class Nodes:
         for payload in payloads:
             try:
                 message = _decode(payload)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            except UNREADABLE:
                 self.malformed += 1
                 continue
             if message.node == self.node:
@@ -318,7 +314,7 @@ class Nodes:
             return
         try:
             payload = self.handlers[ask.what](ask.payload)
-        except (KeyError, msgspec.DecodeError, UnicodeDecodeError):
+        except (KeyError, *UNREADABLE):
             # Asked by a version that knows more than this one.
             self._say(_Answer(self.node, ask.node, ask.id, understood=False))
         else:

@@ -30,12 +30,16 @@ class Budget:
         max_bytes: Beyond this the outbox that would grow is judged as if it were over its own hard mark.
     """
 
-    __slots__ = ("held_bytes", "max_bytes", "peak_bytes")
+    __slots__ = ("dropped", "given_up", "held_bytes", "max_bytes", "peak_bytes", "replaced")
 
     def __init__(self, max_bytes: int = 256 * 1_048_576) -> None:
         self.max_bytes = max_bytes
         self.held_bytes = 0
         self.peak_bytes = 0
+        # Messages of all outboxes since start, those of connections that have ended included.
+        self.replaced = 0
+        self.dropped = 0
+        self.given_up = 0
 
     def add(self, count_bytes: int) -> None:
         """Account for ``count_bytes`` more (or fewer, if negative)."""
@@ -91,6 +95,15 @@ class OutboxStatistics(msgspec.Struct, frozen=True):
     given_up: int
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Of one room: what is held now, and how many messages were lost since it was entered."""
+
+    messages: int
+    bytes: int
+    lost: int
+
+
 @dataclass(slots=True)
 class _Item:
     encoded: bytes
@@ -111,7 +124,17 @@ class Outbox:
         hard_bytes: Bound of what is held plus what the transport has not written.
     """
 
-    __slots__ = ("_budget", "_hard_bytes", "_items", "_serial", "dropped", "given_up", "held_bytes", "replaced")
+    __slots__ = (
+        "_budget",
+        "_hard_bytes",
+        "_items",
+        "_lost",
+        "_serial",
+        "dropped",
+        "given_up",
+        "held_bytes",
+        "replaced",
+    )
 
     def __init__(self, budget: Budget, hard_bytes: int = HARD_BYTES) -> None:
         self._budget = budget
@@ -120,6 +143,8 @@ class Outbox:
         # of a room never run backwards.
         self._items: dict[Hashable, _Item] = {}
         self._serial = 0
+        # Most clients never lose anything, so most have no table.
+        self._lost: dict[str, int] | None = None
         self.held_bytes = 0
         self.replaced = 0
         self.dropped = 0
@@ -149,6 +174,8 @@ class Outbox:
         """
         if delivery == "volatile":
             self.dropped += 1
+            self._budget.dropped += 1
+            self._lose(room_id)
             return _DROPPED
         verdict = _HELD
         if delivery == "latest" and key is not None:
@@ -157,6 +184,8 @@ class Outbox:
             if old is not None:
                 self._account(-old.cost)
                 self.replaced += 1
+                self._budget.replaced += 1
+                self._lose(room_id)
                 verdict = _REPLACED
         else:
             self._serial += 1
@@ -181,6 +210,8 @@ class Outbox:
 
     def leave(self, room_id: str) -> None:
         """Forget what is held of a room that the client is no longer in."""
+        if self._lost is not None:
+            self._lost.pop(room_id, None)
         if not self._items:
             return
         for slot in [slot for slot, item in self._items.items() if item.room_id == room_id]:
@@ -191,9 +222,23 @@ class Outbox:
         self._items.clear()
         self._account(-self.held_bytes)
 
+    def by_room(self) -> dict[str, Held]:
+        """Return what is held and what was lost of each room of which something is or was."""
+        found = {} if self._lost is None else {room_id: Held(0, 0, lost) for room_id, lost in self._lost.items()}
+        for item in self._items.values():
+            if item.room_id is not None:
+                before = found.get(item.room_id, Held(0, 0, 0))
+                found[item.room_id] = Held(before.messages + 1, before.bytes + len(item.encoded), before.lost)
+        return found
+
     def statistics(self) -> OutboxStatistics:
         """Return counters."""
         return OutboxStatistics(len(self._items), self.held_bytes, self.replaced, self.dropped, self.given_up)
+
+    def _lose(self, room_id: str | None) -> None:
+        if room_id is not None:
+            self._lost = self._lost or {}
+            self._lost[room_id] = self._lost.get(room_id, 0) + 1
 
     def _over(self, in_flight_bytes: int) -> bool:
         return self.held_bytes + in_flight_bytes > self._hard_bytes or self._budget.exhausted
@@ -207,6 +252,8 @@ class Outbox:
             del self._items[slot]
             self._account(-item.cost)
             self.given_up += 1
+            self._budget.given_up += 1
+            self._lose(item.room_id)
             first = spans[item.room_id].from_offset if item.room_id in spans else item.offset
             spans[item.room_id] = Span(item.room_id, first, item.offset)
         if not spans or self._over(in_flight_bytes):

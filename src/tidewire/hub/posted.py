@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import msgspec
 
 from tidewire.core.protocol import Delivery
+from tidewire.core.unreadable import UNREADABLE
 
 # How a message without a place begins on a room's channel.
 VOLATILE = b"~"
@@ -48,7 +49,7 @@ def unpack(payload: bytes) -> Posted | None:
     """Read them; None if they are not a message of this version."""
     try:
         return _decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
 
 

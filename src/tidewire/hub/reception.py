@@ -122,6 +122,7 @@ class Reception:
 
     def _fail(self, session: Session, request: Request, error: TidewireError) -> None:
         self._answer(session, request, error)
+        self._board.tell_refused(session, session.principal, request.kind or "", error)
         # What is temporary is not the client's fault: who asks again until the broker is back must not be sent away.
         # Nor is a conflict: somebody else was quicker, a dozen times for who comes back with edits made offline.
         # Neither is a flood; the limit of messages holds anyway.

@@ -143,6 +143,10 @@ class Registry:
         """Return how many users have at least one connection."""
         return len(self._by_user)
 
+    def logins(self) -> int:
+        """Return how many logins have at least one connection."""
+        return len({s.principal.session_id for s in self._by_id.values() if s.principal is not None})
+
     def add(self, session: Session) -> None:
         """Note a new connection; nobody is known behind it yet."""
         self._by_id[session.connection_id] = session

@@ -85,6 +85,7 @@ class Room(Generic[Member]):
 
     Attributes:
         guided: Whether epoch and offsets are those of the messages' source, not this room's own.
+        tap: Told of every message, while somebody traces the room.
     """
 
     __slots__ = (
@@ -100,6 +101,7 @@ class Room(Generic[Member]):
         "published",
         "room_id",
         "rules",
+        "tap",
     )
 
     def __init__(self, room_id: str, rules: RoomRules, epoch: str) -> None:
@@ -108,6 +110,7 @@ class Room(Generic[Member]):
         self.epoch = epoch
         self.offset = 0
         self.guided = False
+        self.tap: Callable[[Publication], None] | None = None
         self.history = _history(rules)
         self.published = 0
         self.pending_bytes = 0
@@ -240,6 +243,8 @@ class Room(Generic[Member]):
         if self._place:
             self._pending.append(publication)
             self.pending_bytes += max(map(len, encoded.values()))
+        if self.tap is not None:
+            self.tap(publication)
         return publication
 
     def flush(self) -> list[Share[Member]]:

@@ -10,8 +10,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
 
-from tidewire.bus.base import Bus, BusStatus, Subscription, Watch
+from tidewire.bus.base import Bus, BusStatus
+from tidewire.bus.listening import Listening
 from tidewire.core.errors import BusError
+from tidewire.core.unreadable import UNREADABLE
 
 CHANNEL = "tidewire:room-counts"
 # Rooms in one message; 60 bytes each.
@@ -48,25 +50,18 @@ class RoomCounts:
         self._here = here
         self._told: dict[str, int] = {}
         self._others: dict[str, dict[str, int]] = {}
-        self._subscription: Subscription | None = None
-        self._watches: list[Watch] = []
+        self._listening = Listening(bus, {CHANNEL: self._receive}, gap=self._gap, state=self._bus_changed)
         self.known: Callable[[], tuple[Collection[str], list[str]]] | None = None
         self.malformed = 0
 
     def start(self) -> None:
         """Listen, and ask what everybody has."""
-        self._subscription = self._bus.subscribe(CHANNEL, self._receive)
-        self._watches = [self._bus.on_state(self._bus_changed), self._bus.on_gap(self._gap)]
+        self._listening.start()
         self._say({}, ask=True)
 
     def stop(self) -> None:
         """Forget everything. Idempotent."""
-        if self._subscription is not None:
-            self._subscription.close()
-            self._subscription = None
-        for watch in self._watches:
-            watch.close()
-        self._watches = []
+        self._listening.stop()
 
     def elsewhere(self, room_id: str) -> tuple[int, list[str]]:
         """Return how many connections other nodes have in a room, and the names of nodes that are not counted."""
@@ -100,7 +95,7 @@ class RoomCounts:
         for payload in payloads:
             try:
                 told = _decode(payload)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            except UNREADABLE:
                 self.malformed += 1
                 continue
             if told.node == self._node:

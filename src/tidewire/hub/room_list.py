@@ -183,6 +183,32 @@ class RoomList:
             cut_off=told.cut_off or second.cut_off,
         )
 
+    async def whole(self, query: RoomListQuery, node: str, most: int) -> RoomPage:
+        """Return all rooms that match, in order; more than ``most``: none, and ``matching`` says how many there are."""
+        told = await self._nodes.ask("room_figures", _encode(msgspec.structs.replace(query, keep=(), after=None)))
+        parts = [(reply, _read(reply, RoomFigures)) for reply in told.answers if node in _names_of(reply)]
+        names = list(_joined_values([part.values for _, part in parts], summed=False))
+        matching = max([len(names), *(part.matching for _, part in parts)])
+        found: dict[str, list[RoomOnNode]] = {}
+        silent, cut_off = list(told.silent), told.cut_off
+        for start in range(0, len(names) if matching <= most else 0, PAGE_MAX):
+            rest = await self._nodes.ask("room_rows", _encode(names[start : start + PAGE_MAX]))
+            for reply in rest.answers:
+                if node in _names_of(reply):
+                    _note(found, reply, _read(reply, list[RoomHere]))
+            silent, cut_off = _silent(Replies([], silent, ""), rest), cut_off or rest.cut_off
+        rows = sorted(map(_joined, found.values()), key=_sorted_by(query.sort), reverse=query.descending)
+        return RoomPage(
+            rows=rows,
+            kept=[],
+            matching=matching,
+            after=None,
+            exact=all(len(part.values) == part.matching for _, part in parts),
+            nodes=[],
+            silent=[each for each in silent if node in ("", each.node, each.instance)],
+            cut_off=cut_off,
+        )
+
     # ---- inside
 
     def _figures_here(self, query: RoomListQuery) -> RoomFigures:
@@ -236,6 +262,15 @@ def _joined_values(parts: list[dict[str, float]], *, summed: bool) -> dict[str, 
             before = values.get(name)
             values[name] = value if before is None else before + value if summed else max(before, value)
     return values
+
+
+def _sorted_by(sort: RoomSortKey) -> Callable[[RoomRow], tuple[float, str]]:
+    """Return the place of a room in a list; by name all are alike, and the name decides."""
+
+    def place(row: RoomRow) -> tuple[float, str]:
+        return (0.0 if sort == "room_id" else float(getattr(row, sort) or 0.0), row.room_id)
+
+    return place
 
 
 def _joined(found: list[RoomOnNode]) -> RoomRow:

@@ -88,7 +88,6 @@ class Rooms:
         self.published = 0
         # Called before somebody enters a room that nobody is in, so that a feature can put its present state there.
         self.fill: Callable[[Address, bool], None] | None = None
-        # Called when a member belongs to another audience of its room from now on.
         # Rooms that somebody else forgets.
         self.pinned: set[str] = set()
         self._to_sweep: list[str] = []
@@ -128,10 +127,6 @@ class Rooms:
     def each(self) -> list[Room[Session]]:
         """Return every room itself."""
         return list(self._rooms.values())
-
-    def info(self) -> list[RoomInfo]:
-        """Return every room."""
-        return [self._describe(room) for room in self._rooms.values()]
 
     def info_of(self, room_id: str) -> RoomInfo | None:
         """Return one room, None if it does not exist now."""

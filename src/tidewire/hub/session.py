@@ -237,8 +237,16 @@ class Session:
 
     # ---- ending
 
-    def close(self, code: int, *, now: float, timestamp: float, reconnect_after_ms: int | None = None) -> bool:
-        """Say why, then start the closing handshake; False if it had begun before."""
+    def close(
+        self,
+        code: int,
+        *,
+        now: float,
+        timestamp: float,
+        reconnect_after_ms: int | None = None,
+        last: bytes | None = None,
+    ) -> bool:
+        """Say why (``last`` comes first), then start the closing handshake; False if it had begun before."""
         if self.lifecycle.ended:
             return False
         known = CLOSE_CODES.get(code)
@@ -256,7 +264,7 @@ class Session:
             while len(self.outbox):
                 self._write(self.outbox.take(CHUNK_BYTES))
         self.outbox.clear()
-        self._write([protocol.encode(message)])
+        self._write([protocol.encode(message)] if last is None else [last, protocol.encode(message)])
         self.fast = False
         self.close_code = code
         self.lifecycle.move(State.CLOSING, now)

@@ -20,6 +20,7 @@ from tidewire.bus.room_members import REFRESH_EVERY_S, RoomMembers
 from tidewire.core.clock import Clock
 from tidewire.core.errors import BusError
 from tidewire.core.protocol import Member
+from tidewire.core.unreadable import UNREADABLE
 from tidewire.hub.attendance import Attendance
 
 _log = structlog.get_logger(__name__)
@@ -83,7 +84,7 @@ class SharedPresence:
         """Take a change of another node from the room's channel, without its first byte."""
         try:
             change = _decode(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             self.malformed += 1
             return
         if change.node != self.node:
@@ -179,7 +180,7 @@ class SharedPresence:
             for value in (await self._members.read(room_id, node)).values():
                 try:
                     member = _member(value)
-                except (msgspec.DecodeError, UnicodeDecodeError):
+                except UNREADABLE:
                     self.malformed += 1
                     continue
                 written[member.user_id] = member

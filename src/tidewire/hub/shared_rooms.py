@@ -1,4 +1,4 @@
-"""Rooms that several nodes share: published into a log, followed from there, recovered from it.
+"""Rooms that several nodes share: followed from a log, and recovered from it; ``hub/posting.py`` publishes into it.
 
 A node listens to a room's channel while somebody of its own is inside (and a few seconds longer). It listens first and
 reads the log then, so that nothing falls between the two; ``Replica`` puts both into one order. After every break, and
@@ -9,23 +9,22 @@ sessions' messages, who may be in a room, or how the log is kept. Source: docs/d
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
-import msgspec
 import structlog
 
-from tidewire.accounts.grants import Address, resolve
+from tidewire.accounts.grants import Address
 from tidewire.bus.base import Bus, BusStatus, Watch
 from tidewire.bus.room_log import Concerns, Entry, Place, RoomLog, announced, channel_of
 from tidewire.core.clock import Clock
 from tidewire.core.errors import BusError, StoreError
-from tidewire.core.protocol import Delivery, Since
+from tidewire.core.protocol import Since
 from tidewire.hub.followed import Followed, bounds_of
 from tidewire.hub.links import trouble_of
-from tidewire.hub.posted import VOLATILE, Posted, pack, posted, unpack
+from tidewire.hub.posted import VOLATILE, Posted, unpack
+from tidewire.hub.posting import Posting
 from tidewire.hub.replica import Step
-from tidewire.hub.room_counts import RoomCounts
-from tidewire.hub.rooms import Published, Rooms
+from tidewire.hub.rooms import Rooms
 from tidewire.hub.shared_presence import PRESENCE, SharedPresence
 
 _log = structlog.get_logger(__name__)
@@ -54,6 +53,7 @@ class SharedRooms:
             raises BusError or StoreError to put it off.
         on_health: Called with the reason when rooms cannot be kept up to date, and with "" when they can again.
         trouble: That reason, or "".
+        posting: Publishes into these rooms.
     """
 
     def __init__(self, rooms: Rooms, log: RoomLog, bus: Bus, clock: Clock, spawn: Spawn) -> None:
@@ -69,7 +69,7 @@ class SharedRooms:
         self._compare_at = 0.0
         self._retry_at = 0.0
         self.presence: SharedPresence | None = None
-        self.counts: RoomCounts | None = None
+        self.posting = Posting(rooms, log, bus, clock, self._known.get)
         self.before_catch_up: Callable[[], Awaitable[None]] | None = None
         self.on_health: Callable[[str], None] | None = None
         self.trouble = ""
@@ -127,43 +127,6 @@ class SharedRooms:
             self._fall_behind(shared)
         if shared.behind:
             await self._wait_in_step(shared)
-
-    async def publish(
-        self,
-        room_id: str,
-        body: bytes | Mapping[str, bytes],
-        *,
-        kind: str,
-        delivery: Delivery | None,
-        key: str | None,
-        op_key: str | None = None,
-    ) -> Published:
-        """Append a message to the room's log, or send one without a place.
-
-        Args:
-            op_key: Names the publish; the same one again has the same outcome.
-
-        Raises:
-            BusError: It was not published, or it is unknown whether it was; the text says which.
-        """
-        address = resolve(room_id)
-        rules = self._rooms.require_rules(address.family)
-        timestamp, shared = self._clock.time(), self._known.get(room_id)
-        elsewhere, silent = self.counts.elsewhere(room_id) if self.counts is not None else (0, [])
-        reached = elsewhere + (0 if shared is None else len(shared.room))
-        not_counted = silent or msgspec.UNSET
-        placed = delivery in (None, rules.delivery) and rules.delivery != "volatile"
-        message = pack(posted(body, kind=kind, timestamp=timestamp, key=key, delivery=None if placed else delivery))
-        if not placed:
-            self._bus.publish(channel_of(room_id), [VOLATILE + message])
-            return Published(room_id=room_id, reached=reached, not_counted=not_counted)
-        known = None if shared is None else shared.replica.place
-        bounds = bounds_of(rules)
-        done = await self._log.append(room_id, message, bounds=bounds, key=op_key, known=known)
-        place = done.place
-        return Published(
-            room_id=room_id, reached=reached, epoch=place.epoch, offset=place.offset, not_counted=not_counted
-        )
 
     def tick(self, now: float) -> None:
         """Leave rooms that nobody is in, compare places, try again what failed; called a few times a second."""

@@ -10,16 +10,20 @@ import asyncio
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import structlog
 
+from tidewire.accounts.model import Principal
+from tidewire.accounts.permissions import NoteRefused, lacks_right
 from tidewire.core import protocol
 from tidewire.core.background import background
 from tidewire.core.clock import Clock
+from tidewire.core.errors import TidewireError
 from tidewire.core.token_bucket import TokenBucket
+from tidewire.hub.command import answer
 from tidewire.hub.farewell import Farewells
 from tidewire.hub.lifecycle import Due, Lifecycle, Timing
 from tidewire.hub.limit import ErrorBudget
@@ -117,9 +121,11 @@ class Switchboard:
             self._link(links)
         self.failures: Counter[str] = Counter()
         self.on_heartbeat: Callable[[Session], None] | None = None
+        self.on_refused: NoteRefused = lambda principal, asked, ip: None
         self._opened = opened
         self._closed = closed
         self._farewells = Farewells()
+        self._ids = _connection_ids()
         self._timetable: Timetable[Session] = Timetable()
         self._tasks: set[asyncio.Task[None]] = set()
         self._keeper: asyncio.Task[None] | None = None
@@ -133,7 +139,7 @@ class Switchboard:
                 self.rooms.attendance, links.members, links.bus, self.clock, self.spawn, links.instance
             )
         links.log.on_connect(lambda _: self.limit.rewrite())
-        self.counts = self.shared.counts = RoomCounts(links.bus, links.instance, self.shared.occupied)
+        self.counts = self.shared.posting.counts = RoomCounts(links.bus, links.instance, self.shared.occupied)
 
     # ---- running
 
@@ -181,7 +187,7 @@ class Switchboard:
         now = self.clock.monotonic()
         options = self.options
         session = Session(
-            f"c-{os.urandom(6).hex()}",
+            next(self._ids),
             socket,
             peer,
             lifecycle=Lifecycle(now, options.timing),
@@ -215,16 +221,29 @@ class Switchboard:
             self._close_slow(session)
         return not session.lifecycle.ended
 
-    def close(self, session: Session, code: int, *, reconnect_after_ms: int | None = None) -> bool:
-        """Say goodbye and leave every room; False if that was done before."""
+    def close(
+        self,
+        session: Session,
+        code: int,
+        *,
+        reconnect_after_ms: int | None = None,
+        because: TidewireError | None = None,
+    ) -> bool:
+        """Say goodbye, ``because`` of what the code does not tell, and leave every room; False if done before."""
         now, wall = self.clock.monotonic(), self.clock.time()
-        if not session.close(code, now=now, timestamp=wall, reconnect_after_ms=reconnect_after_ms):
+        last = None if because is None else answer(None, None, because, b"")
+        if not session.close(code, now=now, timestamp=wall, reconnect_after_ms=reconnect_after_ms, last=last):
             return False
         self._leave_all(session)
         self.remind(session)
         if session.principal is not None:
             self.limit.changed(session.principal.user_id)
         return True
+
+    def tell_refused(self, session: Session, principal: Principal | None, asked: str, error: TidewireError) -> None:
+        """Tell who listens that somebody known was refused something for a missing permission."""
+        if principal is not None and lacks_right(error):
+            self.on_refused(principal, asked, session.peer.ip)
 
     def slow(self, session: Session) -> None:
         """The socket's buffer is over its mark."""
@@ -318,3 +337,11 @@ class Switchboard:
     def _leave_all(self, session: Session) -> None:
         for room_id in list(session.subscriptions):
             self.rooms.leave(session, room_id)
+
+
+def _connection_ids() -> Iterator[str]:
+    """Yield names that nobody can guess or count by; the kernel is asked once for many of them."""
+    while True:
+        block = os.urandom(6 * 256).hex()
+        for start in range(0, len(block), 12):
+            yield f"c-{block[start : start + 12]}"

@@ -19,6 +19,9 @@ class HubStatistics(msgspec.Struct, frozen=True, kw_only=True):
     delivered: int
     outbox_bytes: int
     outbox_peak_bytes: int
+    replaced: int
+    dropped: int
+    given_up: int
     tasks: int
     failures: dict[str, int]
     shared: dict[str, int] = {}
@@ -38,6 +41,9 @@ def count(board: Switchboard) -> HubStatistics:
         delivered=board.rooms.outflow.delivered,
         outbox_bytes=board.budget.held_bytes,
         outbox_peak_bytes=board.budget.peak_bytes,
+        replaced=board.budget.replaced,
+        dropped=board.budget.dropped,
+        given_up=board.budget.given_up,
         tasks=board.tasks,
         shared=board.shared.statistics() if board.shared is not None else {},
         presence=board.presence.statistics() if board.presence is not None else {},

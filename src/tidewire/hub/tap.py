@@ -5,6 +5,7 @@ While nobody traces it a connection has no tap and costs nothing more. It must n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import msgspec
@@ -64,40 +65,39 @@ class TracedSocket:
         self.inner.abort()
 
 
-class Tap:
-    """See the module's text. Nothing is kept but what waits.
+class Lines:
+    """The lines of a trace that wait to be passed on.
 
     Args:
         wall: Tells the time, Unix seconds.
         max_bytes: After so many bytes of lines there are no more.
+        hide: Members of frames by these names are left out.
 
     Attributes:
         frames: Lines made so far.
         dropped: Frames that there was no room for.
     """
 
-    def __init__(self, session: Session, wall: Callable[[], float], max_bytes: int) -> None:
-        self.session = session
+    def __init__(self, wall: Callable[[], float], max_bytes: int, hide: re.Pattern[str] | None = None) -> None:
         self._wall = wall
         self._left = max_bytes
+        self._hide = hide
         self._lines: list[bytes] = []
         self._pending = 0
         self.frames = 0
         self.dropped = 0
-        self._socket = TracedSocket(session.socket, session.send, self.tell)
-        session.socket, session.send, session.tap = self._socket, self._socket.send, self.tell
 
     @property
     def full(self) -> bool:
         """Whether as much has been told as may be."""
         return self._left <= 0
 
-    def tell(self, direction: Direction, payload: bytes) -> None:
+    def tell(self, direction: Direction, payload: bytes, connection_id: str = "") -> None:
         """Note a frame."""
         if self.full or self._pending >= PENDING_MAX_BYTES:
             self.dropped += 1
             return
-        line: TraceLine = trace_line(direction, payload, self._wall())
+        line: TraceLine = trace_line(direction, payload, self._wall(), connection_id, hide=self._hide)
         encoded = msgspec.json.encode(line)
         self._lines.append(encoded)
         self._pending += len(encoded)
@@ -108,6 +108,28 @@ class Tap:
         """Return what waits, and forget it."""
         lines, self._lines, self._pending = self._lines, [], 0
         return lines
+
+
+class Tap:
+    """See the module's text. Nothing is kept but what waits in ``lines``."""
+
+    def __init__(self, session: Session, lines: Lines) -> None:
+        self.session = session
+        self.lines = lines
+        self._socket = TracedSocket(session.socket, session.send, self.tell)
+        session.socket, session.send, session.tap = self._socket, self._socket.send, self.tell
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more can come."""
+        return self.session.lifecycle.ended
+
+    def look(self) -> None:
+        """Nothing to be done; see ``taps.UserTap``."""
+
+    def tell(self, direction: Direction, payload: bytes) -> None:
+        """Note a frame."""
+        self.lines.tell(direction, payload, self.session.connection_id)
 
     def remove(self) -> None:
         """Leave the connection as it was. Idempotent."""

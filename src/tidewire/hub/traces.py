@@ -1,17 +1,14 @@
-"""Live traces of connections on any node: the node that has the connection taps it, the one that was asked shows it.
+"""Live traces on any node, of a connection, a user or a room: the node that has it taps it, the asked one shows it.
 
-A trace ends by itself: after its time or its bytes, with the connection, when who looks has left or was not heard for
-ten seconds, when its node falls silent. One connection has one trace at a time, a node a few. It must not know HTTP, or
-who looks. Source: dashboard.md M9.
+A trace ends by itself: after its time or its bytes, with its connection, when who looks has left or was not heard for
+ten seconds, when its node falls silent. One connection or room has one trace at a time, a node a few. Everybody who may
+trace can see who traces what. It must not know HTTP. Source: dashboard.md M9.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import secrets
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -21,49 +18,81 @@ from tidewire.bus.base import Bus, Subscription
 from tidewire.core.clock import Clock
 from tidewire.core.errors import BusError
 from tidewire.core.watched_loop import WatchedLoop
+from tidewire.hub import taps
 from tidewire.hub.census import ConnectionRow, whole_row
 from tidewire.hub.everywhere import Found
-from tidewire.hub.nodes import Nodes
+from tidewire.hub.node_info import Silent
+from tidewire.hub.nodes import Nodes, Replies
 from tidewire.hub.registry import ConnectionInfo
 from tidewire.hub.session import Session
-from tidewire.hub.tap import Tap
+from tidewire.hub.tap import Lines, Tap
+from tidewire.hub.trace import CHANNEL, LEASE_S, Batch, Ending, Trace
+from tidewire.hub.trace_line import PREMIUM
 
-CHANNEL = "tidewire:trace"
 FLUSH_EVERY_S = 0.25
 # Said even if there is nothing to say, so that silence means something.
 ALIVE_EVERY_S = 1.0
-SILENT_AFTER_S = 8.0
-# Who looks says so this often; without it the tap is taken off after LEASE_S.
-RENEW_EVERY_S = 3.0
-LEASE_S = 10.0
 TRACES_MAX = 8
-# What waits for a reader that is slower than the trace; beyond it lines are dropped and counted.
-WAITING_MAX_BYTES = 2_000_000
 
-Ending = Literal["", "time", "bytes", "connection_ended", "left", "node_silent", "stopping"]
+Kind = Literal["connection", "user", "room"]
+
+
+class Target(msgspec.Struct, frozen=True):
+    """What is traced: a connection by its id, a user by number, a room by name.
+
+    Attributes:
+        audience: Of a room that does not show the same to all: whose view.
+    """
+
+    kind: Kind
+    name: str
+    audience: str = ""
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """How a trace is made.
+
+    Attributes:
+        by: Who looks, for everybody who asks.
+        hide_premium: Who looks may not see a premium.
+    """
+
+    seconds: float
+    max_bytes: int
+    by: str = ""
+    hide_premium: bool = False
+
+
+class RunningTrace(msgspec.Struct, frozen=True, kw_only=True):
+    """A trace under way. ``until``: when it ends at the latest, Unix seconds."""
+
+    kind: Kind
+    name: str
+    by: str
+    since: float
+    until: float
+    node: str = ""
+    instance: str = ""
 
 
 class _Start(msgspec.Struct, frozen=True):
-    connection_id: str
+    """``instance``: the one node that is meant, empty: any."""
+
+    target: Target
     trace_id: str
-    seconds: float
-    max_bytes: int
+    terms: Terms
+    instance: str = ""
 
 
 class _Started(msgspec.Struct, frozen=True):
-    """``refused``: why there is no trace though the connection is here."""
+    """``refused``: why there is no trace though what was meant is here; ``connections``: how many are listened to."""
 
-    connection: ConnectionRow
+    connection: ConnectionRow | None = None
     refused: str = ""
+    connections: int = 0
 
 
-class _Batch(msgspec.Struct, frozen=True):
-    lines: list[bytes]
-    dropped: int = 0
-    ended: Ending = ""
-
-
-class Local(Protocol):
+class Local(taps.Local, Protocol):
     """What is asked of this node's hub."""
 
     def session(self, connection_id: str) -> Session | None:
@@ -75,109 +104,59 @@ class Local(Protocol):
         ...
 
 
+class _Source(Protocol):
+    """What is listened to."""
+
+    lines: Lines
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more can come."""
+        ...
+
+    def look(self) -> None:
+        """Take up what has changed."""
+        ...
+
+    def remove(self) -> None:
+        """Listen no more."""
+        ...
+
+
 @dataclass(slots=True)
 class _Running:
-    tap: Tap
+    source: _Source
     channel: str
     until: float
     lease_until: float
     said_at: float
     control: Subscription
-
-
-class Trace:
-    """A trace as the node that was asked has it. Queue: ``WAITING_MAX_BYTES``; overflow policy: the newest is dropped.
-
-    Attributes:
-        dropped: Lines lost here or at the connection's node because they were too many.
-    """
-
-    def __init__(self, bus: Bus, clock: Clock, trace_id: str, closed: Callable[[Trace], None]) -> None:
-        self._bus = bus
-        self._clock = clock
-        self._channel = f"{CHANNEL}:{trace_id}"
-        self._closed = closed
-        self._waiting: deque[bytes] = deque()
-        self._bytes = 0
-        self._news = asyncio.Event()
-        self._heard_at = clock.monotonic()
-        self._renewed_at = self._heard_at
-        self._ended: Ending = ""
-        self._lost_here = 0
-        self._lost_there = 0
-        self.subscription = bus.subscribe(self._channel, self._receive)
-
-    @property
-    def dropped(self) -> int:
-        """Lines that were too many."""
-        return self._lost_here + self._lost_there
-
-    async def next(self, within_s: float) -> tuple[list[bytes], Ending]:
-        """Return what has come, or nothing after that time, and why the trace has ended if it has."""
-        if not self._waiting and not self._ended:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), within_s)
-        self._news.clear()
-        lines = list(self._waiting)
-        self._waiting.clear()
-        self._bytes = 0
-        now = self._clock.monotonic()
-        if not self._ended and now - self._heard_at > SILENT_AFTER_S:
-            self._ended = "node_silent"
-        if not self._ended and now - self._renewed_at >= RENEW_EVERY_S:
-            self._renewed_at = now
-            self._say(b"on")
-        return lines, self._ended
-
-    def close(self, why: Ending = "left") -> None:
-        """Take the tap off. Idempotent."""
-        self._ended = self._ended or why
-        self._news.set()
-        self.subscription.close()
-        self._say(b"off")
-        self._closed(self)
-
-    def _say(self, word: bytes) -> None:
-        try:
-            self._bus.publish(f"{self._channel}:control", [word])
-        except BusError:
-            # Without the bus the tap's lease runs out by itself.
-            return
-
-    def _receive(self, _: str, payloads: Sequence[bytes]) -> None:
-        for payload in payloads:
-            try:
-                batch = msgspec.msgpack.decode(payload, type=_Batch)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                self._lost_here += 1
-                continue
-            self._heard_at = self._clock.monotonic()
-            self._lost_there = batch.dropped
-            for line in batch.lines:
-                if self._bytes >= WAITING_MAX_BYTES:
-                    self._lost_here += 1
-                    continue
-                self._bytes += len(line)
-                self._waiting.append(line)
-            self._ended = self._ended or batch.ended
-            if batch.lines or batch.ended:
-                self._news.set()
+    shown: RunningTrace
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What became of the wish for a trace. ``refused``: the connection is there, but not to be traced, and why."""
+    """What became of the wish for a trace.
+
+    Attributes:
+        refused: What was meant is there, but not to be traced, and why.
+        found: The connection, if one was meant; and who has not answered.
+        nodes: Where it is listened to.
+        connections: How many of the user's, or of the room's members.
+    """
 
     trace: Trace | None
     refused: str
     found: Found
+    nodes: tuple[str, ...] = ()
+    connections: int = 0
 
 
 class Traces:
     """See the module's text.
 
     Args:
-        nodes: The other nodes; its handler is set here.
+        nodes: The other nodes; its handlers are set here.
         local: This node's hub.
     """
 
@@ -187,7 +166,12 @@ class Traces:
         self._open: set[Trace] = set()
         self._stopping = False
         self._loop = WatchedLoop("traces", FLUSH_EVERY_S, self.tick, clock)
-        nodes.handlers["trace"] = lambda payload: msgspec.msgpack.encode(self._start_here(_start(payload)))
+        encode = msgspec.msgpack.encode
+        nodes.handlers |= {
+            "trace": lambda payload: encode(self._start_here(_start(payload))),
+            "trace_room": lambda payload: encode(self._members_here(_name(payload))),
+            "traces": lambda _: encode([running.shown for running in self._running.values()]),
+        }
 
     def start(self) -> None:
         """Begin to pass on."""
@@ -198,96 +182,177 @@ class Traces:
         self._stopping = True
         for trace in list(self._open):
             trace.close("stopping")
-        for connection_id in list(self._running):
-            self._end(connection_id, "stopping")
+        for trace_id in list(self._running):
+            self._end(trace_id, "stopping")
         await self._loop.stop()
 
-    async def open(self, connection_id: str, *, seconds: float, max_bytes: int) -> Opened:
-        """Begin a trace of a connection on whichever node it is. Raises BusError."""
+    async def open(self, target: Target, terms: Terms) -> Opened:
+        """Begin a trace on whichever node, or for a user on all. Raises BusError."""
+        where, members, replies = "", 0, None
+        if target.kind == "room":
+            where, members, replies = await self._room_at(target.name)
+            if not where:
+                return Opened(None, "", Found(None, False, replies.silent, replies.cut_off))
         trace_id = secrets.token_hex(8)
         trace = Trace(self._bus, self._clock, trace_id, self._open.discard)
         self._open.add(trace)
         try:
             await trace.subscription.ready()
-            wish = msgspec.msgpack.encode(_Start(connection_id, trace_id, seconds, max_bytes))
-            replies = await self._nodes.ask("trace", wish, enough=lambda payload: payload != _NONE)
+            wish = msgspec.msgpack.encode(_Start(target, trace_id, terms, where))
+            one = target.kind != "user"
+            replies = await self._nodes.ask("trace", wish, enough=lambda payload: one and payload != _NONE)
         except BaseException:
             trace.close()
             raise
-        for reply in replies.answers:
-            if reply.payload != _NONE:
-                started = msgspec.msgpack.decode(reply.payload, type=_Started)
-                row = msgspec.structs.replace(started.connection, node=reply.node, instance=reply.instance)
-                if started.refused:
-                    trace.close()
-                return Opened(None if started.refused else trace, started.refused, Found(row, False, [], ""))
-        trace.close()
-        return Opened(None, "", Found(None, False, replies.silent, replies.cut_off))
+        opened = _opened(trace, replies, members)
+        if opened.trace is None:
+            trace.close()
+        return opened
+
+    async def running(self) -> tuple[list[RunningTrace], list[Silent], str]:
+        """Return the traces under way on all nodes, the oldest first, and which nodes have not answered."""
+        replies = await self._nodes.ask("traces")
+        # A user's trace runs on every node; it is one.
+        found = {
+            (each.kind, each.name, each.by): msgspec.structs.replace(each, node=reply.node, instance=reply.instance)
+            for reply in replies.answers
+            for each in msgspec.msgpack.decode(reply.payload, type=list[RunningTrace])
+        }
+        return sorted(found.values(), key=lambda each: each.since), replies.silent, replies.cut_off
 
     def tick(self) -> None:
-        """Pass on what has come by, and end what is over."""
+        """Pass on what has come by, take up what is new, and end what is over."""
         now = self._clock.monotonic()
-        for connection_id, running in list(self._running.items()):
+        for trace_id, running in list(self._running.items()):
             ending = self._ending(running, now)
             if ending:
-                self._end(connection_id, ending)
+                self._end(trace_id, ending)
             else:
+                running.source.look()
                 self._pass_on(running, now)
 
     # ---- inside
 
+    async def _room_at(self, room_id: str) -> tuple[str, int, Replies]:
+        """Return the instance that has most of a room's members ("" if none has the room), and how many all have."""
+        replies = await self._nodes.ask("trace_room", msgspec.msgpack.encode(room_id))
+        members = {reply.instance: msgspec.msgpack.decode(reply.payload, type=int) for reply in replies.answers}
+        having = {instance: count for instance, count in members.items() if count >= 0}
+        where = max(having, key=lambda instance: having[instance], default="")
+        return where, sum(having.values()), replies
+
+    def _members_here(self, room_id: str) -> int:
+        """Return how many members a room has here, -1 if it is not open."""
+        room = self._local.room_itself(room_id)
+        return -1 if room is None else len(room)
+
     def _start_here(self, wish: _Start) -> _Started | None:
-        session, info = self._local.session(wish.connection_id), self._local.connection(wish.connection_id)
+        if wish.instance not in ("", self._nodes.node):
+            return None
+        if wish.target.kind == "connection":
+            return self._start_connection(wish)
+        if len(self._running) >= TRACES_MAX or self._stopping:
+            return _Started(refused=self._crowded())
+        lines = self._lines(wish.terms)
+        if wish.target.kind == "user":
+            user = taps.UserTap(self._local, int(wish.target.name), lines)
+            self._run(wish, user)
+            return _Started(connections=len(user))
+        room = self._local.room_itself(wish.target.name)
+        if room is None:
+            return None
+        if room.tap is not None:
+            return _Started(refused="It is being traced already.")
+        self._run(wish, taps.RoomTap(self._local, wish.target.name, wish.target.audience, lines))
+        return _Started()
+
+    def _start_connection(self, wish: _Start) -> _Started | None:
+        session, info = self._local.session(wish.target.name), self._local.connection(wish.target.name)
         if session is None or info is None or session.lifecycle.ended:
             return None
         row = whole_row(info)
-        if wish.connection_id in self._running:
+        if session.tap is not None:
             return _Started(row, "It is being traced already.")
         if len(self._running) >= TRACES_MAX or self._stopping:
-            return _Started(row, f"Its node has {len(self._running)} traces and takes no more.")
-        now, channel = self._clock.monotonic(), f"{CHANNEL}:{wish.trace_id}"
-        tap = Tap(session, self._clock.time, wish.max_bytes)
-        control = self._bus.subscribe(
-            f"{channel}:control", lambda _, words: self._control(wish.connection_id, tap, words)
-        )
-        self._running[wish.connection_id] = _Running(tap, channel, now + wish.seconds, now + LEASE_S, now, control)
-        return _Started(row)
+            return _Started(row, self._crowded())
+        self._run(wish, Tap(session, self._lines(wish.terms)))
+        return _Started(row, connections=1)
 
-    def _control(self, connection_id: str, tap: Tap, words: Sequence[bytes]) -> None:
-        running = self._running.get(connection_id)
-        if running is None or running.tap is not tap:
+    def _crowded(self) -> str:
+        return f"Its node has {len(self._running)} traces and takes no more."
+
+    def _lines(self, terms: Terms) -> Lines:
+        return Lines(self._clock.time, terms.max_bytes, PREMIUM if terms.hide_premium else None)
+
+    def _run(self, wish: _Start, source: _Source) -> None:
+        now, wall, channel = self._clock.monotonic(), self._clock.time(), f"{CHANNEL}:{wish.trace_id}"
+        control = self._bus.subscribe(f"{channel}:control", lambda _, words: self._control(wish.trace_id, words))
+        target, until = wish.target, now + wish.terms.seconds
+        shown = RunningTrace(
+            kind=target.kind, name=target.name, by=wish.terms.by, since=wall, until=wall + wish.terms.seconds
+        )
+        self._running[wish.trace_id] = _Running(source, channel, until, now + LEASE_S, now, control, shown)
+
+    def _control(self, trace_id: str, words: Sequence[bytes]) -> None:
+        running = self._running.get(trace_id)
+        if running is None:
             return
         if b"off" in words:
-            self._end(connection_id, "left")
+            self._end(trace_id, "left")
         else:
             running.lease_until = self._clock.monotonic() + LEASE_S
 
     def _ending(self, running: _Running, now: float) -> Ending:
-        if running.tap.session.lifecycle.ended:
+        if running.source.over:
             return "connection_ended"
-        if running.tap.full:
+        if running.source.lines.full:
             return "bytes"
         if now >= running.until:
             return "time"
         return "left" if now >= running.lease_until else ""
 
-    def _end(self, connection_id: str, ending: Ending) -> None:
-        running = self._running.pop(connection_id)
-        running.tap.remove()
+    def _end(self, trace_id: str, ending: Ending) -> None:
+        running = self._running.pop(trace_id)
+        running.source.remove()
         running.control.close()
         self._pass_on(running, self._clock.monotonic(), ending)
 
     def _pass_on(self, running: _Running, now: float, ending: Ending = "") -> None:
-        lines = running.tap.take()
+        source = running.source.lines
+        lines = source.take()
         if not lines and not ending and now - running.said_at < ALIVE_EVERY_S:
             return
         running.said_at = now
-        batch = msgspec.msgpack.encode(_Batch(lines, running.tap.dropped, ending))
+        batch = msgspec.msgpack.encode(Batch(lines, source.dropped, ending, self._nodes.node))
         try:
             self._bus.publish(running.channel, [batch])
         except BusError:
-            running.tap.dropped += len(lines)
+            source.dropped += len(lines)
+
+
+def _opened(trace: Trace, replies: Replies, members: int) -> Opened:
+    """Return what the nodes have made of a wish."""
+    started = [
+        (reply, msgspec.msgpack.decode(reply.payload, type=_Started))
+        for reply in replies.answers
+        if reply.payload != _NONE
+    ]
+    refused = next((each.refused for _, each in started if each.refused), "")
+    row = next(
+        (
+            msgspec.structs.replace(each.connection, node=reply.node, instance=reply.instance)
+            for reply, each in started
+            if each.connection is not None
+        ),
+        None,
+    )
+    found = Found(row, False, replies.silent if row is None else [], replies.cut_off if row is None else "")
+    if refused or not started:
+        return Opened(None, refused, found)
+    connections = members or sum(each.connections for _, each in started)
+    return Opened(trace, "", found, tuple(reply.node for reply, _ in started), connections)
 
 
 _NONE = msgspec.msgpack.encode(None)
 _start = msgspec.msgpack.Decoder(_Start).decode
+_name = msgspec.msgpack.Decoder(str).decode

@@ -14,10 +14,12 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from tidewire.bus.base import Bus, Subscription
+from tidewire.bus.base import Bus
+from tidewire.bus.listening import Listening
 from tidewire.core.background import background
 from tidewire.core.errors import BusError, RequestError, TidewireError, Unavailable
 from tidewire.core.feed_status import FEED_COMMAND_CHANNEL, FEED_REPLY_PREFIX, FeedCommand, FeedReply, FrameInspection
+from tidewire.core.unreadable import UNREADABLE
 
 # Pausing waits for three close handshakes at most; past this something hangs, and the asker is told.
 DEADLINE_S = 4.0
@@ -74,7 +76,7 @@ class FeedCommands:
         self._feed = feed
         self._deadline_s = deadline_s
         self._decoder = msgspec.json.Decoder(FeedCommand)
-        self._subscription: Subscription | None = None
+        self._listening = Listening(bus, {FEED_COMMAND_CHANNEL: self._receive})
         self._waiting: asyncio.Queue[FeedCommand] = asyncio.Queue(MAX_WAITING)
         self._task: asyncio.Task[None] | None = None
         self.done = 0
@@ -84,20 +86,16 @@ class FeedCommands:
 
     def start(self) -> None:
         """Listen and answer. Raises RuntimeError if it does already."""
-        if self._task is not None:
-            raise RuntimeError("feed commands are listened for already")
-        self._subscription = self._bus.subscribe(FEED_COMMAND_CHANNEL, self._receive)
+        self._listening.start()
         self._task = background(self._run(), "feed-commands")
 
     async def stop(self) -> None:
         """Stop listening; a command under way is cancelled. Idempotent."""
-        if self._subscription is not None:
-            self._subscription.close()
-            self._subscription = None
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        self._listening.stop()
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     def statistics(self) -> dict[str, int]:
         """Return the counters since start and how many commands wait."""
@@ -113,7 +111,7 @@ class FeedCommands:
         for payload in payloads:
             try:
                 command = self._decoder.decode(payload)
-            except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as exc:
+            except UNREADABLE as exc:
                 self._refuse_malformed(payload, str(exc))
                 continue
             if not command.reply_to.startswith(FEED_REPLY_PREFIX):
@@ -168,6 +166,8 @@ class FeedCommands:
     async def _carry_out(self, command: FeedCommand) -> FrameInspection | None:
         try:
             async with asyncio.timeout(self._deadline_s):
+                if command.op == "ping":
+                    return None
                 if command.op == "inspect":
                     return self._feed.inspect(command.connection_id, command.frame, command.symbol)
                 log.warning(

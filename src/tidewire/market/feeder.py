@@ -10,7 +10,8 @@ import heapq
 from collections.abc import Sequence
 
 from tidewire.accounts.grants import Address
-from tidewire.bus.base import Bus, Subscription
+from tidewire.bus.base import Bus
+from tidewire.bus.listening import Listening
 from tidewire.core.market import TICK_CHANNEL
 from tidewire.hub.hub import Hub
 from tidewire.market.rules import KIND, PREFIX, START, symbol_of, tick_body
@@ -50,23 +51,19 @@ class RoomFeeder:
         self._hub = hub
         self._max_symbols = max_symbols
         self._known: dict[bytes, _Last] = {}
-        self._subscription: Subscription | None = None
+        self._listening = Listening(bus, {TICK_CHANNEL: self._receive})
         self.fed = 0
         self.malformed = 0
         self.forgotten = 0
 
     def start(self) -> None:
         """Begin to listen. Raises RuntimeError if it listens already."""
-        if self._subscription is not None:
-            raise RuntimeError("the room feeder runs already")
-        self._subscription = self._bus.subscribe(TICK_CHANNEL, self._receive)
+        self._listening.start()
         self._hub.on_filling(self._fill)
 
     def stop(self) -> None:
         """Stop listening. Idempotent."""
-        if self._subscription is not None:
-            self._subscription.close()
-            self._subscription = None
+        self._listening.stop()
 
     def statistics(self) -> dict[str, int]:
         """Return counters since start, and how many symbols are remembered."""

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from tidewire.core.protocol import Epoch, Offset, RoomId, Since
+from tidewire.core.unreadable import UNREADABLE
 from tidewire.hub.room import RoomRules
 
 PREFIX = "market:"
@@ -91,7 +92,7 @@ def symbol_of(payload: bytes) -> str | None:
     """Return the symbol of a bus message, None if it has none; nothing else is checked yet."""
     try:
         return _decode_head(payload).symbol
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
 
 
@@ -101,7 +102,7 @@ def tick_body(payload: bytes, symbol: str) -> Shown | None:
         return None
     try:
         tick = _decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
     if tick.symbol != symbol:
         return None

@@ -10,10 +10,13 @@ from collections.abc import Callable, Sequence
 import msgspec
 import structlog
 
-from tidewire.bus.base import Bus, Subscription
+from tidewire.bus.base import Bus
+from tidewire.bus.listening import Listening
+from tidewire.bus.rounds import Rounds
 from tidewire.core.clock import Clock
 from tidewire.core.errors import BusError
 from tidewire.core.feed_status import FEED_STANDBY_CHANNEL, FEED_STATUS_CHANNEL, FeedPause, FeedStandby, FeedStatus
+from tidewire.core.unreadable import UNREADABLE
 from tidewire.core.watched_loop import WatchedLoop
 
 SAY_EVERY_S = 1.0
@@ -38,8 +41,8 @@ class StandbyPost:
         self._node = node
         self._describe = describe
         self._since = 0.0
-        self._loop: WatchedLoop | None = None
-        self._subscription: Subscription | None = None
+        loop = WatchedLoop("feed-standby", SAY_EVERY_S, self._say, clock)
+        self._rounds = Rounds(loop, Listening(bus, {FEED_STATUS_CHANNEL: self._receive}))
         self._decoder = msgspec.json.Decoder(FeedStatus)
         self.paused: FeedPause | None = None
         self.has_heard = False
@@ -47,23 +50,14 @@ class StandbyPost:
 
     def start(self) -> None:
         """Listen to the leader, and say that we wait. Raises RuntimeError if it does already."""
-        if self._loop is not None:
-            raise RuntimeError("this feed waits already")
+        self._rounds.start()
         self._since = self._clock.time()
         self.paused, self.has_heard = None, False
-        self._subscription = self._bus.subscribe(FEED_STATUS_CHANNEL, self._receive)
-        self._loop = WatchedLoop("feed-standby", SAY_EVERY_S, self._say, self._clock)
-        self._loop.start()
         self._say()
 
     async def stop(self) -> None:
         """Neither listen nor speak. Idempotent."""
-        if self._subscription is not None:
-            self._subscription.close()
-            self._subscription = None
-        loop, self._loop = self._loop, None
-        if loop is not None:
-            await loop.stop()
+        await self._rounds.stop()
 
     def _say(self) -> None:
         holder, reason = self._describe()
@@ -78,5 +72,5 @@ class StandbyPost:
         try:
             self.paused = self._decoder.decode(payloads[-1]).paused
             self.has_heard = True
-        except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as exc:
+        except UNREADABLE as exc:
             log.warning("feed_status_malformed", error=str(exc), sample=repr(payloads[-1][:200]))

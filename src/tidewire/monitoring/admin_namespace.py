@@ -17,11 +17,12 @@ from msgspec import UNSET
 from socketio.exceptions import ConnectionRefusedError as Refused
 
 from tidewire.accounts.model import Principal
+from tidewire.accounts.permissions import NoteRefused, lacks_right
 from tidewire.core.background import background
-from tidewire.core.errors import NotFound, RateLimited, RequestError, TidewireError, Unauthenticated
+from tidewire.core.errors import NotFound, RateLimited, RequestError, TidewireError, Unauthenticated, told
 from tidewire.core.watched_loop import WatchedLoop
 from tidewire.monitoring.admin_request import InspectTick, Nothing, SetOptions, Stream, parse_request
-from tidewire.monitoring.admin_session import AdminSession, AdminSessions, Authenticate
+from tidewire.monitoring.admin_session import AdminSession, AdminSessions, Authenticate, address_of
 from tidewire.monitoring.admin_stream import AdminStream
 from tidewire.monitoring.feed_control import AskFeed, Audit, FeedControl
 from tidewire.monitoring.feed_monitor import FeedMonitor
@@ -29,6 +30,8 @@ from tidewire.monitoring.viewer import HARD_QUEUE, SOFT_QUEUE, Options
 
 NAMESPACE = "/admin-ws"
 ROOM = "admin_monitoring"
+# Their refusals are in the activity log under their own names (feed_control.py).
+AUDITED = frozenset({"pause_feed", "resume_feed", "reconnect_line", "move_ticker"})
 
 Ack = dict[str, Any]
 _Handler = Callable[[AdminSession, tuple[object, ...]], Awaitable[Ack]]
@@ -53,6 +56,7 @@ class AdminNamespace(socketio.AsyncNamespace):  # type: ignore[misc]
         self._loop = WatchedLoop("sessions", 1.0, self._sessions.verify_due, monitor.clock)
         self._cuts: set[asyncio.Task[None]] = set()
         self._failures = 0
+        self.on_refused: NoteRefused = lambda principal, asked, ip: None
         self._log = structlog.get_logger("tidewire.monitoring")
         self._handlers: dict[str, _Handler] = {
             "request_snapshot": self._request_snapshot,
@@ -90,6 +94,21 @@ class AdminNamespace(socketio.AsyncNamespace):  # type: ignore[misc]
             self._end(sid, error)
         await asyncio.gather(*self._cuts, return_exceptions=True)
 
+    def end_barred(self, bars: Callable[[int | None, str], TidewireError | None]) -> int:
+        """Tell every socket whose user or address ``bars`` why, and close it; return how many.
+
+        What is queued may leave for a second.
+        """
+        found = [(each.sid, bars(each.principal.user_id, each.ip)) for each in self._sessions]
+        ended = [(sid, error) for sid, error in found if error is not None]
+        for sid, error in ended:
+            self._end(sid, error)
+        return len(ended)
+
+    async def verify_user(self, user_id: int) -> None:
+        """Ask again about every socket of a user who has been changed; those who may be here no longer are ended."""
+        await self._sessions.verify_user(user_id)
+
     def statistics(self) -> dict[str, int]:
         """Return sizes and counters."""
         return {**self._stream.statistics(), "sessions": len(self._sessions), "handler_failures": self._failures}
@@ -111,9 +130,12 @@ class AdminNamespace(socketio.AsyncNamespace):  # type: ignore[misc]
         try:
             session = await self._sessions.admit(sid, environ["asgi.scope"])
         except RequestError as exc:
+            scope = environ["asgi.scope"]
+            known = (scope.get("state") or {}).get("principal")
+            self._note_refused(known, "connect", address_of(scope), exc)
             word = {401: "unauthorized", 403: "forbidden"}.get(exc.status, "unavailable")
             self._log.info("admin_refused", code=exc.code)
-            raise Refused(word, exc.describe()) from exc
+            raise Refused(word, told(exc)) from exc
         except Exception as exc:
             self._failures += 1
             self._log.exception("admin_connect_failed")
@@ -138,9 +160,13 @@ class AdminNamespace(socketio.AsyncNamespace):  # type: ignore[misc]
         if session is not None:
             self._log.info("admin_disconnected", user=session.principal.username, reason=reason)
 
+    def _note_refused(self, principal: Principal | None, event: str, ip: str, error: TidewireError) -> None:
+        if principal is not None and lacks_right(error):
+            self.on_refused(principal, f"{NAMESPACE} {event}", ip)
+
     async def _answer(self, event: str, sid: str, *arguments: object) -> Ack:
+        session = self._sessions.get(sid)
         try:
-            session = self._sessions.get(sid)
             handler = self._handlers.get(event)
             if session is None:
                 raise RequestError(
@@ -155,10 +181,13 @@ class AdminNamespace(socketio.AsyncNamespace):  # type: ignore[misc]
                     required_action="Use an event of docs/admin-channel.md.",
                     will_not="Tidewire will not guess what was meant.",
                     code="unknown_event",
+                    details={"event": str(event)[:64]},
                 )
             self._check_reads(sid, HARD_QUEUE)
             return {"ok": True, **await handler(session, arguments)}
         except TidewireError as exc:
+            if session is not None and event not in AUDITED:
+                self._note_refused(session.principal, event, session.ip, exc)
             return _refusal(exc)
         except Exception:  # noqa: BLE001 - root of a handler task: logged, counted, answered
             self._failures += 1
@@ -223,14 +252,15 @@ class AdminNamespace(socketio.AsyncNamespace):  # type: ignore[misc]
                 required_action="Inspect a newer tick; pausing the stream leaves you more time.",
                 will_not="Tidewire will not invent what it has forgotten.",
                 code="tick_forgotten",
+                details={"tick": wanted.id},
             )
-        return await self._control.inspect(seen, session.principal)
+        return await self._control.inspect(seen, session.principal, session.ip)
 
-    def _control_feed(self, act: Callable[[Principal, tuple[object, ...]], Awaitable[None]]) -> _Handler:
+    def _control_feed(self, act: Callable[[Principal, tuple[object, ...], str], Awaitable[None]]) -> _Handler:
         """Return the handler of an event that touches everybody."""
 
         async def handle(session: AdminSession, arguments: tuple[object, ...]) -> Ack:
-            await act(await self._verified(session), arguments)
+            await act(await self._verified(session), arguments, session.ip)
             return {}
 
         return handle
@@ -267,7 +297,7 @@ class AdminNamespace(socketio.AsyncNamespace):  # type: ignore[misc]
 
     def _end(self, sid: str, error: TidewireError) -> None:
         """Tell the viewer why, then close its socket; the closing is bounded and goes on in a task."""
-        self._stream.push(sid, "error", error.describe())
+        self._stream.push(sid, "error", told(error))
         self._stream.remove(sid)
         self._sessions.remove(sid)
         self._log.info("admin_ended", code=error.code)
@@ -285,7 +315,7 @@ def _internal(message: str) -> TidewireError:
 
 
 def _refusal(error: TidewireError) -> Ack:
-    described: dict[str, object] = {**error.describe()}
+    described: dict[str, object] = {**told(error)}
     if isinstance(error, RequestError) and error.retry_after_ms is not None:
         described["retry_after_ms"] = error.retry_after_ms
     return {"ok": False, "error": described}

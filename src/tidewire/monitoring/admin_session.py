@@ -44,6 +44,11 @@ class AdminSession:
     # A snapshot can be a megabyte: five at once, then one per second.
     snapshots: TokenBucket
 
+    @property
+    def ip(self) -> str:
+        """The address that the socket came from, for the audit."""
+        return address_of(self.scope)
+
 
 class AdminSessions:
     """The sessions by socket.
@@ -103,6 +108,10 @@ class AdminSessions:
         # Together: a store that hangs then costs one timeout, not one per session.
         await asyncio.gather(*(self._verify_one(session) for session in due))
 
+    async def verify_user(self, user_id: int) -> None:
+        """Ask about every session of a user now, and end those that may no longer be here."""
+        await asyncio.gather(*(self._verify_one(session) for session in self if session.principal.user_id == user_id))
+
     def mark_ended(self, session_id: str) -> list[str]:
         """Note that the account session has ended; return the sids that act in its name."""
         self._ended[session_id] = None
@@ -144,8 +153,15 @@ class AdminSessions:
                 f"This channel is for administrators; you are {principal.role.label}.",
                 required_action="Log in as an administrator.",
                 will_not="Tidewire will not show any of it.",
+                details={"role": "admin"},
             )
         return principal
+
+
+def address_of(scope: MutableMapping[str, Any]) -> str:
+    """Return the address that a socket of an ASGI scope came from."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
 
 
 def _unauthenticated(message: str) -> Unauthenticated:

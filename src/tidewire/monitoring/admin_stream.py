@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from tidewire.core.errors import RequestError, TidewireError
+from tidewire.core.errors import RequestError, TidewireError, told
 from tidewire.monitoring.audience import Audience, Resumed
 from tidewire.monitoring.bus_tick import Seen
 from tidewire.monitoring.feed_monitor import FeedMonitor
@@ -248,7 +248,7 @@ class AdminStream:
             will_not="Tidewire will not queue ticks without bound for it.",
             code="slow_viewer",
         )
-        self.push(viewer.key, "error", error.describe())
+        self.push(viewer.key, "error", told(error))
 
     def _cut_slow(self, viewer: Viewer) -> None:
         self._slow_cuts += 1

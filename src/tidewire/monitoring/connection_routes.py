@@ -6,8 +6,6 @@ when everybody has answered. It must not know how nodes talk. Source: contract.m
 
 from __future__ import annotations
 
-import base64
-import binascii
 import time
 from collections.abc import Callable
 from typing import Annotated, Any, Protocol
@@ -16,9 +14,11 @@ import msgspec
 import structlog
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from tidewire.accounts.http import require_permission, require_role
+from tidewire.accounts.http import caller, require_permission, require_role
 from tidewire.accounts.model import Principal, Role
+from tidewire.core.cursor import read_place, write_place
 from tidewire.core.errors import InvalidRequest, NotFound, TidewireError, Unavailable
+from tidewire.core.unreadable import UNREADABLE
 from tidewire.hub.census import PAGE_MAX, TEXT_KEYS, ConnectionQuery, ConnectionRow, SortKey
 from tidewire.hub.everywhere import ConnectionPage, Everywhere, Found, NodeFigures
 from tidewire.hub.node_info import NodeShown, Silent
@@ -97,6 +97,19 @@ class DisconnectAnswer(msgspec.Struct, frozen=True, kw_only=True):
     was_closing: bool
 
 
+def connection_filters(
+    user: _Text = "",
+    room: _Text = "",
+    ip: _Text = "",
+    text: _Text = "",
+    slow: bool = False,
+    sort: SortKey = "connected_at",
+    descending: bool = False,
+) -> ConnectionQuery:
+    """Return which connections are asked for, and in which order."""
+    return ConnectionQuery(user=user, room=room, ip=ip, text=text, slow=slow, sort=sort, descending=descending)
+
+
 def connection_router(
     everywhere: Everywhere, nodes: Nodes, audit: Audit, now: Callable[[], float] = time.time
 ) -> APIRouter:
@@ -113,14 +126,8 @@ def connection_router(
     @router.get("/connections", summary="Connections of all nodes, or of one; filtered, sorted and paged by the server")
     async def connections(
         _: _Admin,
-        user: _Text = "",
-        room: _Text = "",
-        ip: _Text = "",
-        text: _Text = "",
+        asked: Annotated[ConnectionQuery, Depends(connection_filters)],
         node: _Text = "",
-        slow: bool = False,
-        sort: SortKey = "connected_at",
-        descending: bool = False,
         limit: _Limit = 50,
         cursor: _Text = "",
         keep: _Ids = "",
@@ -129,10 +136,8 @@ def connection_router(
 
         ``text``: part of name, address, program or id; ``keep``: ids, with commas, of those wanted beside the page.
         """
-        query = ConnectionQuery(
-            user=user, room=room, ip=ip, text=text, slow=slow, sort=sort, descending=descending, limit=limit,
-            after=_after(cursor, sort), keep=tuple(filter(None, keep.split(","))),
-        )  # fmt: skip
+        kept = tuple(filter(None, keep.split(",")))
+        query = msgspec.structs.replace(asked, limit=limit, after=_after(cursor, asked.sort), keep=kept)
         return json_answer(_connections(await everywhere.connections(query, node), now()))
 
     @router.get("/connections/{connection_id}", summary="One connection, on whichever node it is")
@@ -190,11 +195,6 @@ async def _disconnect(
     )
 
 
-def caller(request: Request) -> str:
-    """Return the address that a request came from, for the audit."""
-    return request.client.host if request.client is not None else ""
-
-
 def nowhere(connection_id: str, found: Found) -> TidewireError:
     """Return why there is nothing to show or close."""
     if found.certain:
@@ -202,6 +202,7 @@ def nowhere(connection_id: str, found: Found) -> TidewireError:
             f"No node has the connection {connection_id[:64]!r}: it has ended, or it never was.",
             required_action="Look at the list of connections as it is now.",
             will_not="Tidewire will not do anything about it; a new connection has another id.",
+            details={"connection": connection_id[:64]},
         )
     missing = ", ".join(f"{each.node} ({each.instance}, {each.why})" for each in found.silent)
     return Unavailable(
@@ -210,6 +211,7 @@ def nowhere(connection_id: str, found: Found) -> TidewireError:
         required_action="Look at the node or at the broker, then try again; a dead node's connections are gone.",
         will_not="Tidewire will not say that it is closed; a node that wakes up may still do what it was asked.",
         code="nodes_silent",
+        details={"connection": connection_id[:64]},
     )
 
 
@@ -227,9 +229,12 @@ def _connections(page: ConnectionPage, at: float) -> ConnectionsAnswer:
     )
 
 
+_place = msgspec.json.Decoder(tuple[float | str, str])
+
+
 def write_cursor(after: tuple[float | str, str]) -> str:
     """Return the row after which the next page begins, as a word."""
-    return base64.urlsafe_b64encode(msgspec.json.encode(after)).decode()
+    return write_place(after)
 
 
 def read_cursor(cursor: str) -> tuple[float | str, str] | None:
@@ -237,8 +242,8 @@ def read_cursor(cursor: str) -> tuple[float | str, str] | None:
     if not cursor:
         return None
     try:
-        return msgspec.json.decode(base64.urlsafe_b64decode(cursor.encode()), type=tuple[float | str, str])
-    except (ValueError, binascii.Error, msgspec.DecodeError) as exc:
+        return read_place(cursor, _place)
+    except ValueError as exc:
         raise no_cursor() from exc
 
 
@@ -262,7 +267,7 @@ def no_cursor() -> InvalidRequest:
 def _reason(body: bytes) -> str:
     try:
         return msgspec.json.decode(body, type=DisconnectBody).reason
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+    except UNREADABLE as exc:
         raise InvalidRequest(
             f"Closing a connection needs a reason: {str(exc)[:200]}",
             required_action='Send {"reason": "..."} (1 to 500 characters) as JSON.',

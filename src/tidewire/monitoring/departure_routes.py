@@ -12,12 +12,14 @@ import msgspec
 import structlog
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from tidewire.accounts.http import caller
 from tidewire.accounts.model import Principal
 from tidewire.core.errors import InvalidRequest, TidewireError
+from tidewire.core.unreadable import UNREADABLE
 from tidewire.hub.census import PAGE_MAX
 from tidewire.hub.departures import ClosedQuery, ClosedRow, Departures, Kicks
 from tidewire.hub.node_info import Silent
-from tidewire.monitoring.connection_routes import Audit, caller, json_answer, require_admin, require_manage
+from tidewire.monitoring.connection_routes import Audit, json_answer, require_admin, require_manage
 
 ACTION = "connection.disconnect_many"
 log = structlog.get_logger("tidewire.monitoring")
@@ -155,7 +157,7 @@ def _read(raw: bytes) -> DisconnectManyBody:
     will_not = "Tidewire will not guess which were meant; nothing was closed."
     try:
         body = msgspec.json.decode(raw, type=DisconnectManyBody)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+    except UNREADABLE as exc:
         raise InvalidRequest(
             f"Closing connections needs their ids, their number and a reason: {str(exc)[:200]}",
             required_action='Send {"connection_ids": [...], "count": n, "reason": "..."} with 1 to 200 ids as JSON.',
@@ -166,6 +168,7 @@ def _read(raw: bytes) -> DisconnectManyBody:
             f"The count says {body.count}, but {len(set(body.connection_ids))} connections are named.",
             required_action="Look at the list again, and confirm the number that it has.",
             will_not=will_not,
+            details={"count": body.count, "named": len(set(body.connection_ids))},
         )
     return body
 

@@ -47,7 +47,7 @@ class AskFeed(Protocol):
 class Audit(Protocol):
     """Writes one line of the audit log. Raises a TidewireError if it cannot."""
 
-    async def __call__(self, *, principal: Principal, action: str, details: dict[str, object]) -> None:
+    async def __call__(self, *, principal: Principal, action: str, details: dict[str, object], ip: str) -> None:
         """Write it; ``action`` is ``feed.pause`` or ``feed.resume``, ``details`` are JSON types."""
         ...
 
@@ -65,40 +65,46 @@ class FeedControl:
         self._audit = audit
         self._log = structlog.get_logger("tidewire.monitoring")
 
-    async def pause(self, principal: Principal, arguments: tuple[object, ...]) -> None:
+    async def pause(self, principal: Principal, arguments: tuple[object, ...], ip: str) -> None:
         """Stop the upstream lines for everybody. Raises InvalidRequest, Forbidden or what the feed says."""
         wanted = parse_request(arguments, PauseFeed)
-        await self._require(principal, "feed.pause")
+        await self._require(principal, "feed.pause", ip)
         if wanted.confirm != PAUSE_FEED_CONFIRMATION:
             raise InvalidRequest(
                 "Stopping the feed for everybody was not confirmed.",
                 required_action=f'Send "confirm": "{PAUSE_FEED_CONFIRMATION}".',
                 will_not="Tidewire will not stop the feed.",
                 code="confirmation_required",
+                details={"confirm": PAUSE_FEED_CONFIRMATION},
             )
-        await self._act(principal, "feed.pause", "pause", wanted.reason)
+        await self._act(principal, ip, "feed.pause", "pause", wanted.reason)
 
-    async def resume(self, principal: Principal, arguments: tuple[object, ...]) -> None:
+    async def resume(self, principal: Principal, arguments: tuple[object, ...], ip: str) -> None:
         """Start the upstream lines again. Raises as ``pause``."""
         parse_request(arguments, Nothing)
-        await self._require(principal, "feed.resume")
-        await self._act(principal, "feed.resume", "resume", "")
+        await self._require(principal, "feed.resume", ip)
+        await self._act(principal, ip, "feed.resume", "resume", "")
 
-    async def reconnect(self, principal: Principal, arguments: tuple[object, ...]) -> None:
+    async def reconnect(self, principal: Principal, arguments: tuple[object, ...], ip: str) -> None:
         """End one line's connection and begin anew. Raises as ``pause``."""
         wanted = parse_request(arguments, ReconnectLine)
-        await self._require(principal, "feed.reconnect")
-        await self._act(principal, "feed.reconnect", "reconnect", line=wanted.connection_id)
+        await self._require(principal, "feed.reconnect", ip)
+        await self._act(principal, ip, "feed.reconnect", "reconnect", line=wanted.connection_id)
 
-    async def move(self, principal: Principal, arguments: tuple[object, ...]) -> None:
+    async def move(self, principal: Principal, arguments: tuple[object, ...], ip: str) -> None:
         """Give a ticker to another line, until the feed is started anew. Raises as ``pause``."""
         wanted = parse_request(arguments, MoveTicker)
-        await self._require(principal, "feed.move")
-        await self._act(principal, "feed.move", "move", line=wanted.connection_id, symbol=wanted.symbol)
+        await self._require(principal, "feed.move", ip)
+        await self._act(principal, ip, "feed.move", "move", line=wanted.connection_id, symbol=wanted.symbol)
 
-    async def inspect(self, seen: Seen, principal: Principal) -> dict[str, Any]:
-        """Return what is behind a tick: the upstream frame, or the bus message of another program."""
+    async def inspect(self, seen: Seen, principal: Principal, ip: str) -> dict[str, Any]:
+        """Return what is behind a tick: the upstream frame, or the bus message of another program.
+
+        Raises what the feed says, or that who reads it could not be written down.
+        """
         tick = seen.tick
+        read: dict[str, object] = {"symbol": tick.symbol, "connection_id": seen.connection_id, "tick": seen.id}
+        await self._audit(principal=principal, action="feed.inspect", details=read, ip=ip)
         timings = {
             "exchange": tick.timestamp,
             "received": tick.received or None,
@@ -139,19 +145,22 @@ class FeedControl:
             "origin": "upstream",
         }
 
-    async def _require(self, principal: Principal, action: str) -> None:
+    async def _require(self, principal: Principal, action: str, ip: str) -> None:
         if principal.can(PERMISSION):
             return
-        await self._audit(principal=principal, action=action, details={"outcome": "refused", "needs": PERMISSION})
+        refused: dict[str, object] = {"outcome": "refused", "needs": PERMISSION}
+        await self._audit(principal=principal, action=action, details=refused, ip=ip)
         raise Forbidden(
             f"This needs the permission {PERMISSION}, which you do not have.",
             required_action="Ask an administrator to grant it.",
             will_not="Tidewire will not touch the feed for you.",
+            details={"permission": PERMISSION},
         )
 
     async def _act(
         self,
         principal: Principal,
+        ip: str,
         action: str,
         op: FeedOperation,
         reason: str = "",
@@ -162,7 +171,7 @@ class FeedControl:
         what: dict[str, object] = {"reason": reason}
         if line:
             what = {"connection_id": line, **({"symbol": symbol} if symbol else {})}
-        await self._audit(principal=principal, action=action, details={"outcome": "requested", **what})
+        await self._audit(principal=principal, action=action, details={"outcome": "requested", **what}, ip=ip)
         outcome: dict[str, object] = {"outcome": "done", **what}
         try:
             _checked(await self._ask_feed(op, by=principal.username, reason=reason, connection_id=line, symbol=symbol))
@@ -170,12 +179,12 @@ class FeedControl:
             outcome = {"outcome": "failed", **what, "error": exc.code}
             raise
         finally:
-            await self._note(principal, action, outcome)
+            await self._note(principal, ip, action, outcome)
 
-    async def _note(self, principal: Principal, action: str, details: dict[str, object]) -> None:
+    async def _note(self, principal: Principal, ip: str, action: str, details: dict[str, object]) -> None:
         """Write how it ended; the request itself is in the log already, so a failure here undoes nothing."""
         try:
-            await self._audit(principal=principal, action=action, details=details)
+            await self._audit(principal=principal, action=action, details=details, ip=ip)
         except TidewireError:
             self._log.exception("audit_outcome_unwritten", action=action, user=principal.username, **details)
 

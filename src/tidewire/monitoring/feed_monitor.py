@@ -13,7 +13,8 @@ import msgspec
 import structlog
 from msgspec.structs import replace
 
-from tidewire.bus.base import Bus, Subscription
+from tidewire.bus.base import Bus
+from tidewire.bus.listening import Listening
 from tidewire.core.clock import Clock
 from tidewire.core.feed_status import FEED_STANDBY_CHANNEL, FEED_STATUS_CHANNEL
 from tidewire.core.market import TICK_CHANNEL
@@ -63,7 +64,12 @@ class FeedMonitor:
         self._bus = bus
         self._history = History()
         self._watcher: Watcher | None = None
-        self._subscriptions: list[Subscription] = []
+        hear = {
+            TICK_CHANNEL: self._receive_ticks,
+            FEED_STATUS_CHANNEL: self._receive_status,
+            FEED_STANDBY_CHANNEL: self._receive_standby,
+        }
+        self._listening = Listening(bus, hear)
         self._started: tuple[float, float] | None = None
         self._signature: tuple[object, ...] | None = None
         self._look_again = True
@@ -83,19 +89,13 @@ class FeedMonitor:
         collecting = self.view.collecting
         self.view = FeedView(now=self._started[0], mono=self._started[1])
         self.view.collecting = collecting
-        self._subscriptions = [
-            self._bus.subscribe(TICK_CHANNEL, self._receive_ticks),
-            self._bus.subscribe(FEED_STATUS_CHANNEL, self._receive_status),
-            self._bus.subscribe(FEED_STANDBY_CHANNEL, self._receive_standby),
-        ]
+        self._listening.start()
         for loop in self._loops.values():
             loop.start()
 
     async def stop(self) -> None:
         """Unsubscribe, cancel the loops and wait for them. Idempotent."""
-        for subscription in self._subscriptions:
-            subscription.close()
-        self._subscriptions = []
+        self._listening.stop()
         for loop in self._loops.values():
             await loop.stop()
         self._started = None

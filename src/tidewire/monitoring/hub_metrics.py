@@ -24,6 +24,9 @@ _COUNTERS = {
     "opened": "Client connections that have been accepted",
     "published": "Messages published to rooms",
     "delivered": "Messages handed to members of rooms",
+    "replaced": "Messages to slow readers that a newer one of the same key replaced",
+    "dropped": "Volatile messages to slow readers that were dropped",
+    "given_up": "Messages to slow readers that were given up, told as gaps",
 }
 
 
@@ -57,7 +60,9 @@ class HubCollector(Collector):
             yield GaugeMetricFamily(f"tidewire_hub_{name}", text, value=getattr(now, name))
         for name, text in _COUNTERS.items():
             yield CounterMetricFamily(f"tidewire_hub_{name}", text, value=getattr(now, name))
-        yield _labelled("hub_closed", "Connections that ended, by close code", "code", now.closed_by_code)
+        # 4003 (slow consumer) is there from the beginning, so that "none" can be told from "not known".
+        closed = {"4003": 0, **now.closed_by_code}
+        yield _labelled("hub_closed", "Connections that ended, by close code", "code", closed)
         yield _labelled("hub_failures", "Faults of Tidewire's own, by place", "place", now.failures)
         refused = {str(status): count for status, count in self._refused().items()}
         yield _labelled("hub_refused", "Handshakes refused, by HTTP status", "status", refused)

@@ -67,7 +67,8 @@ class StatusCollector(Collector):
         """Yield every metric; called by the registry at each scrape."""
         yield from _bus_metrics(self._bus())
         answered = CounterMetricFamily("tidewire_http_responses", "HTTP answers by status code", labels=["status"])
-        for status_code, count in self._responses().items():
+        # 500 is there from the beginning, so that "none" can be told from "not known".
+        for status_code, count in {500: 0, **self._responses()}.items():
             answered.add_metric([str(status_code)], count)
         yield answered
         for name, value in self._counters().items():
@@ -76,8 +77,8 @@ class StatusCollector(Collector):
             yield GaugeMetricFamily(f"tidewire_{name}", name.replace("_", " "), value=value)
         status = self._feed()
         yield GaugeMetricFamily("tidewire_feed_known", "1 once the feed has reported", value=float(status is not None))
-        if status is not None:
-            yield from _feed_metrics(status)
+        # Names are known before the first figure, so that rules and charts can be made of them at any time.
+        yield from _feed_metrics(status)
 
 
 class NodeCollector(Collector):
@@ -151,9 +152,8 @@ def _bus_metrics(status: BusStatus) -> Iterator[Metric]:
     yield GaugeMetricFamily("tidewire_bus_up", "1 while the bus takes messages", value=float(status.state != "down"))
     degraded = float(status.state == "degraded")
     yield GaugeMetricFamily("tidewire_bus_degraded", "1 while the bus works, but badly", value=degraded)
-    if status.rtt_ms is not None:
-        text = "Last round trip to the broker"
-        yield GaugeMetricFamily("tidewire_bus_round_trip_seconds", text, value=status.rtt_ms / 1000)
+    round_trip_s = None if status.rtt_ms is None else status.rtt_ms / 1000
+    yield _maybe(GaugeMetricFamily, "bus_round_trip_seconds", "Last round trip to the broker", round_trip_s)
     for name in ("published", "delivered", "refused", "callback_errors", "reconnects", "lost", "unconfirmed", "gaps"):
         yield CounterMetricFamily(f"tidewire_bus_{name}", f"Bus: {name}", value=getattr(status, name))
     if status.shards:
@@ -165,27 +165,38 @@ def _bus_metrics(status: BusStatus) -> Iterator[Metric]:
         yield GaugeMetricFamily(f"tidewire_bus_{name}", f"Bus: {name}", value=getattr(status, name))
 
 
-def _feed_metrics(status: FeedStatus) -> Iterator[Metric]:
-    yield GaugeMetricFamily(
-        "tidewire_feed_report_timestamp_seconds", "When the feed last reported", value=status.timestamp
-    )
-    yield GaugeMetricFamily("tidewire_feed_paused", "1 while paused by an operator", value=float(bool(status.paused)))
-    yield CounterMetricFamily(
-        "tidewire_feed_unassigned_ticks", "Ticks of symbols that no line owns", value=status.unassigned_ticks
-    )
+def _maybe(family: type[GaugeMetricFamily | CounterMetricFamily], name: str, text: str, value: float | None) -> Metric:
+    """Return a family with one figure, or with none while that is not known."""
+    made = family(f"tidewire_{name}", text)
+    if value is not None:
+        made.add_metric([], value)
+    return made
+
+
+def _feed_metrics(status: FeedStatus | None) -> Iterator[Metric]:
+    at = paused = unassigned = None
+    if status is not None:
+        at, paused, unassigned = status.timestamp, float(bool(status.paused)), status.unassigned_ticks
+    yield _maybe(GaugeMetricFamily, "feed_report_timestamp_seconds", "When the feed last reported", at)
+    yield _maybe(GaugeMetricFamily, "feed_paused", "1 while paused by an operator", paused)
+    yield _maybe(CounterMetricFamily, "feed_unassigned_ticks", "Ticks of symbols that no line owns", unassigned)
     state = GaugeMetricFamily("tidewire_feed_line_state", "1 for the line's present state", labels=["line", "state"])
     up = GaugeMetricFamily("tidewire_feed_line_up", "1 while the line is connected", labels=["line", "name"])
+    # Not the opposite of "up": a line that is disabled is neither.
+    down = GaugeMetricFamily("tidewire_feed_line_down", "1 while a line that should be up is not", labels=["line"])
     latency = GaugeMetricFamily(
         "tidewire_feed_line_latency_seconds", "Received minus exchange time", labels=["line", "quantile"]
     )
-    for line, health in status.connections.items():
+    connections = {} if status is None else status.connections
+    for line, health in connections.items():
         state.add_metric([line, health.state], 1.0)
         up.add_metric([line, health.name], float(health.status == "connected"))
+        down.add_metric([line], float(health.enabled and health.status != "connected"))
         for quantile, value_ms in (("0.5", health.latency_ms.p50), ("0.99", health.latency_ms.p99)):
             if value_ms is not None:
                 latency.add_metric([line, quantile], value_ms / 1000)
-    yield from (state, up, latency)
-    yield from _line_metrics(status.connections)
+    yield from (state, up, down, latency)
+    yield from _line_metrics(connections)
 
 
 def _line_metrics(connections: Mapping[str, LineHealth]) -> Iterator[Metric]:
@@ -195,3 +206,14 @@ def _line_metrics(connections: Mapping[str, LineHealth]) -> Iterator[Metric]:
         for line, health in connections.items():
             metric.add_metric([line], getattr(health, field))
         yield metric
+
+
+def flat(prefix: str, values: Mapping[str, Any]) -> dict[str, float]:
+    """Return nested counters under one-level names."""
+    found: dict[str, float] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            found.update(flat(f"{prefix}_{name}", value))
+        else:
+            found[f"{prefix}_{name}"] = float(value)
+    return found

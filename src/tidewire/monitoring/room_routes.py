@@ -46,6 +46,13 @@ class RoomsAnswer(msgspec.Struct, frozen=True, kw_only=True):
     at: float
 
 
+def room_filters(
+    prefix: _Text = "", text: _Text = "", sort: RoomSortKey = "room_id", descending: bool = False
+) -> RoomListQuery:
+    """Return which rooms are asked for, and in which order."""
+    return RoomListQuery(prefix=prefix, text=text, sort=sort, descending=descending)
+
+
 def room_router(rooms: RoomList, now: Callable[[], float] = time.time) -> APIRouter:
     """Return the route.
 
@@ -58,20 +65,14 @@ def room_router(rooms: RoomList, now: Callable[[], float] = time.time) -> APIRou
     @router.get("/rooms", summary="Rooms of all nodes, or of one; searched, sorted and paged by the server")
     async def list_rooms(
         _: Annotated[Principal, Depends(require_admin)],
-        prefix: _Text = "",
-        text: _Text = "",
+        asked: Annotated[RoomListQuery, Depends(room_filters)],
         node: _Text = "",
-        sort: RoomSortKey = "room_id",
-        descending: bool = False,
         limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 50,
         cursor: Annotated[str, Query(max_length=400)] = "",
         keep: Annotated[list[Annotated[str, Query(max_length=200)]] | None, Query(max_length=PAGE_MAX)] = None,
     ) -> Response:
         """``text`` is a part of the name; ``keep``, given once for each, names rooms wanted beside the page."""
-        query = RoomListQuery(
-            prefix=prefix, text=text, sort=sort, descending=descending, limit=limit, after=_after(cursor),
-            keep=tuple(keep or ()),
-        )  # fmt: skip
+        query = msgspec.structs.replace(asked, limit=limit, after=_after(cursor), keep=tuple(keep or ()))
         page = await rooms.page(query, node)
         return json_answer(
             RoomsAnswer(

@@ -1,13 +1,14 @@
 """HTTP side of a live trace: one answer of JSON lines that goes on until the trace ends or the reader leaves.
 
-It is asked again every two seconds whether the reader may still look. Begin and end are in the activity log. It must
-not know how frames are caught. Source: dashboard.md M9.
+Of a connection, of all of a user's, or of a room's messages (``market:AAPL`` is a symbol). It is asked again every two
+seconds whether the reader may still look. Begin and end are in the activity log, and whoever may trace sees who traces
+what. It must not know how frames are caught. Source: dashboard.md M9.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
@@ -15,174 +16,250 @@ import structlog
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
+from tidewire.accounts.http import caller
 from tidewire.accounts.model import Principal
-from tidewire.core.background import background
-from tidewire.core.errors import TidewireError, Unavailable
-from tidewire.hub.census import ConnectionRow
-from tidewire.hub.traces import Trace, Traces
-from tidewire.monitoring.connection_routes import Audit, caller, nowhere, require_admin, require_manage
+from tidewire.core.errors import InvalidRequest, NotFound, TidewireError, Unavailable
+from tidewire.core.unreadable import UNREADABLE
+from tidewire.hub.census import ConnectionQuery
+from tidewire.hub.everywhere import Everywhere
+from tidewire.hub.node_info import Silent
+from tidewire.hub.trace_line import TEXT_MAX_CHARS, Direction
+from tidewire.hub.traces import Opened, RunningTrace, Target, Terms, Traces
+from tidewire.monitoring.connection_routes import Audit, json_answer, nowhere, require_admin, require_manage
+from tidewire.monitoring.frame_verdict import FrameReader
+from tidewire.monitoring.trace_reading import Began, Reading
 
 SECONDS_MAX = 300
 # All lines of one trace: enough for minutes of a busy connection, and a file that an editor opens.
 BYTES_MAX = 5_000_000
-RECHECK_EVERY_S = 2.0
-ACTION = "connection.trace"
 log = structlog.get_logger("tidewire.monitoring")
 
 MayStill = Callable[[Request], Awaitable[bool]]
+# Returns whose view of a room somebody has. Raises InvalidRequest if there can be no such room.
+AudienceOf = Callable[[str, Principal], str]
+
+_Seconds = Annotated[float, Query(ge=1, le=SECONDS_MAX, allow_inf_nan=False)]
+_Admin = Annotated[Principal, Depends(require_admin)]
+_Manager = Annotated[Principal, Depends(require_manage)]
 
 
-class Began(msgspec.Struct, frozen=True, kw_only=True, tag="trace_started", tag_field="type"):
-    """The first line."""
+class FrameBody(msgspec.Struct, frozen=True):
+    """A line of a trace; what else stands in it is ignored."""
 
-    connection_id: str
-    username: str | None
-    node: str
-    instance: str
-    at: float
+    direction: Direction
+    text: Annotated[str, msgspec.Meta(max_length=TEXT_MAX_CHARS)]
+    cut: bool = False
+    redacted: bool = False
+
+
+class TracesAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The traces under way, the oldest first. ``complete``: every node has answered."""
+
+    traces: list[RunningTrace]
+    complete: bool
+    silent: list[Silent]
+    cut_off: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Who wants to see what. ``name``: what it is called in the log."""
+
+    request: Request
+    principal: Principal
+    target: Target
+    name: str
     seconds: float
-    max_bytes: int
+
+    @property
+    def action(self) -> str:
+        """What the activity log calls it."""
+        return f"{self.target.kind}.trace"
 
 
-class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="trace_ended", tag_field="type"):
-    """The last line. ``dropped``: frames that were too many and are missing."""
-
-    at: float
-    reason: str
-    frames: int
-    bytes: int
-    dropped: int
-
-
-class Alive(msgspec.Struct, frozen=True, kw_only=True, tag="alive", tag_field="type"):
-    """Nothing has happened; the trace goes on."""
-
-    at: float
-
-
-def trace_router(traces: Traces, audit: Audit, may_still: MayStill, now: Callable[[], float]) -> APIRouter:
-    """Return the route.
+class TraceRoutes:
+    """The routes.
 
     Args:
+        everywhere: Finds a user's connections.
         audit: Writes an audit line.
         may_still: Whether who asked may still look.
+        reader: Knows the messages of the contract.
         now: Tells the time, Unix seconds.
     """
-    router = APIRouter(prefix="/api/v1/admin/connections", tags=["admin"])
 
-    @router.get("/{connection_id}/trace", summary="What a connection sends and gets, live, as lines of JSON")
-    async def trace(
-        request: Request,
-        _: Annotated[Principal, Depends(require_admin)],
-        principal: Annotated[Principal, Depends(require_manage)],
-        connection_id: str,
-        seconds: Annotated[float, Query(ge=1, le=SECONDS_MAX, allow_inf_nan=False)] = 60.0,
-    ) -> Response:
-        """Ends after that time, after 5 MB, with the connection, or when the reader leaves. No secret is in it."""
-        ip = caller(request)
-        asked: dict[str, object] = {"outcome": "requested", "seconds": seconds}
-        await audit(principal=principal, action=ACTION, details=asked, target=connection_id[:64], ip=ip)
-        opened = await traces.open(connection_id, seconds=seconds, max_bytes=BYTES_MAX)
-        row = opened.found.connection
-        if opened.trace is None or row is None:
-            raise _busy(opened.refused) if opened.refused else nowhere(connection_id, opened.found)
-        reading = _Reading(opened.trace, row, now, seconds)
+    def __init__(
+        self,
+        traces: Traces,
+        everywhere: Everywhere,
+        audit: Audit,
+        may_still: MayStill,
+        audience_of: AudienceOf,
+        reader: FrameReader,
+        now: Callable[[], float],
+    ) -> None:
+        self._traces = traces
+        self._everywhere = everywhere
+        self._audit = audit
+        self._may_still = may_still
+        self._audience_of = audience_of
+        self._reader = reader
+        self._now = now
+
+    def router(self) -> APIRouter:
+        """Return the routes."""
+        router = APIRouter(prefix="/api/v1/admin", tags=["admin"])
+
+        @router.get(
+            "/connections/{connection_id}/trace", summary="What a connection sends and gets, live, as lines of JSON"
+        )
+        async def trace(
+            request: Request, _: _Admin, principal: _Manager, connection_id: str, seconds: _Seconds = 60.0
+        ) -> Response:
+            """Ends after that time, after 5 MB, with the connection, or when the reader leaves. No secret is in it."""
+            target = Target("connection", connection_id)
+            return await self._stream(_Asked(request, principal, target, connection_id, seconds))
+
+        self._add_others(router)
+        return router
+
+    def _add_others(self, router: APIRouter) -> None:
+        """Add what is not of one connection."""
+
+        @router.get("/traces", summary="Who traces what now, on all nodes")
+        async def running(_: _Admin, __: _Manager) -> Response:
+            traces, silent, cut_off = await self._traces.running()
+            complete = not silent and not cut_off
+            return json_answer(TracesAnswer(traces=traces, complete=complete, silent=silent, cut_off=cut_off))
+
+        @router.get("/traces/stream", summary="What a user's connections or a room send, live, as lines of JSON")
+        async def stream(
+            request: Request,
+            _: _Admin,
+            principal: _Manager,
+            user: Annotated[str, Query(max_length=64)] = "",
+            room: Annotated[str, Query(max_length=200)] = "",
+            seconds: _Seconds = 60.0,
+        ) -> Response:
+            """One of ``user`` (name or number) and ``room``; a symbol is the room ``market:AAPL``."""
+            if bool(user) == bool(room):
+                raise InvalidRequest(
+                    "A trace is of one user or of one room.",
+                    required_action="Send user=... or room=..., not both.",
+                    will_not="Tidewire will not guess what was meant.",
+                )
+            target = await self._user(user) if user else Target("room", room, self._audience_of(room, principal))
+            return await self._stream(_Asked(request, principal, target, user or room, seconds))
+
+        @router.post("/traces/read", summary="Which messages a frame holds, and whether they fit the contract")
+        async def read(request: Request, _: _Admin) -> Response:
+            """Anybody's own frames, too; nothing is looked up."""
+            frame = _frame(await request.body())
+            return json_answer(self._reader.read(frame.direction, frame.text, cut=frame.cut, redacted=frame.redacted))
+
+    async def _user(self, user: str) -> Target:
+        """Return the user as a target. Raises NotFound, or Unavailable if a silent node may have them."""
+        page = await self._everywhere.connections(ConnectionQuery(user=user, limit=1))
+        row = page.rows[0] if page.rows else None
+        if row is not None and row.user_id is not None:
+            return Target("user", str(row.user_id))
+        if page.silent or page.cut_off:
+            raise _unknown(f"Whether {user} is connected is not known: not every node has answered.")
+        raise NotFound(
+            f"{user} has no connection now.",
+            required_action="Wait until they connect, then begin the trace.",
+            will_not="Tidewire will not trace somebody who is not there.",
+            details={"user": str(user)},
+        )
+
+    async def _stream(self, asked: _Asked) -> Response:
+        await self._note(asked, {"outcome": "requested", "seconds": asked.seconds})
+        principal = asked.principal
+        terms = Terms(
+            seconds=asked.seconds,
+            max_bytes=BYTES_MAX,
+            by=principal.username,
+            hide_premium=not principal.can("premium:view"),
+        )
+        opened = await self._traces.open(asked.target, terms)
+        if opened.trace is None:
+            raise _refusal(asked, opened)
+        reading = Reading(opened.trace, self._began(asked, opened), self._now)
 
         async def note() -> None:
-            details: dict[str, object] = {"outcome": "ended", **msgspec.structs.asdict(reading.end())}
             try:
-                await audit(principal=principal, action=ACTION, details=details, target=connection_id, ip=ip)
+                await self._note(asked, {"outcome": "ended", **msgspec.structs.asdict(reading.end())})
             except TidewireError as exc:
-                log.error("audit_outcome_unwritten", action=ACTION, target=connection_id, **exc.describe())
+                log.error("audit_outcome_unwritten", action=asked.action, target=asked.name, **exc.describe())
 
-        lines = reading.lines(lambda: may_still(request), note)
+        lines = reading.lines(lambda: self._may_still(asked.request), note)
         return StreamingResponse(lines, media_type="application/x-ndjson", headers=_HEADERS)
 
-    return router
-
-
-class _Reading:
-    """One reader of one trace: makes the answer's lines, and counts them."""
-
-    def __init__(self, trace: Trace, row: ConnectionRow, now: Callable[[], float], seconds: float) -> None:
-        self._trace = trace
-        self._row = row
-        self._checked_at = now()
-        self._now = now
-        self._seconds = seconds
-        self._frames = self._bytes = 0
-        self._reason = "left"
-        self._notes: set[asyncio.Task[None]] = set()
-
-    def end(self) -> Ended:
-        """Return how it ended."""
-        return Ended(
+    def _began(self, asked: _Asked, opened: Opened) -> Began:
+        row = opened.found.connection
+        username = row.username if row is not None else asked.name if asked.target.kind == "user" else None
+        return Began(
+            kind=asked.target.kind,
+            name=asked.name,
+            connection_id=row.connection_id if row is not None else "",
+            username=username,
+            node=row.node if row is not None else ", ".join(opened.nodes),
+            instance=row.instance if row is not None else "",
+            connections=opened.connections,
+            by=asked.principal.username,
             at=self._now(),
-            reason=self._reason,
-            frames=self._frames,
-            bytes=self._bytes,
-            dropped=self._trace.dropped,
-        )
-
-    async def lines(
-        self, may_still: Callable[[], Awaitable[bool]], note: Callable[[], Awaitable[None]]
-    ) -> AsyncIterator[bytes]:
-        """Yield the answer, a chunk of whole lines at a time."""
-        try:
-            yield self._began()
-            while True:
-                lines, ended = await self._trace.next(RECHECK_EVERY_S)
-                if self._is_due() and not await may_still():
-                    # What came meanwhile is not for somebody who may look no more.
-                    self._reason = "revoked"
-                    break
-                self._frames += len(lines)
-                self._bytes += sum(map(len, lines))
-                if lines:
-                    yield b"\n".join(lines) + b"\n"
-                elif not ended:
-                    yield msgspec.json.encode(Alive(at=self._now())) + b"\n"
-                if ended:
-                    self._reason = ended
-                    break
-            yield msgspec.json.encode(self.end()) + b"\n"
-        finally:
-            self._trace.close()
-            # A task of its own: when the reader has left, this one is being cancelled.
-            task = background(_as_task(note), "trace-audit")
-            self._notes.add(task)
-            task.add_done_callback(self._notes.discard)
-
-    def _is_due(self) -> bool:
-        """Whether it is time to ask anew whether the reader may look."""
-        if abs(self._now() - self._checked_at) < RECHECK_EVERY_S:
-            return False
-        self._checked_at = self._now()
-        return True
-
-    def _began(self) -> bytes:
-        began = Began(
-            connection_id=self._row.connection_id,
-            username=self._row.username,
-            node=self._row.node,
-            instance=self._row.instance,
-            at=self._now(),
-            seconds=self._seconds,
+            seconds=asked.seconds,
             max_bytes=BYTES_MAX,
         )
-        return msgspec.json.encode(began) + b"\n"
+
+    async def _note(self, asked: _Asked, details: dict[str, object]) -> None:
+        await self._audit(
+            principal=asked.principal,
+            action=asked.action,
+            details=details,
+            target=asked.name[:64] if asked.target.kind == "connection" else asked.name,
+            ip=caller(asked.request),
+        )
 
 
-async def _as_task(note: Callable[[], Awaitable[None]]) -> None:
-    await note()
+def _frame(raw: bytes) -> FrameBody:
+    """Read the body. Raises InvalidRequest."""
+    try:
+        return msgspec.json.decode(raw, type=FrameBody)
+    except UNREADABLE as exc:
+        raise InvalidRequest(
+            f"This is no line of a trace: {str(exc)[:200]}",
+            required_action='Send a line of type "frame" as the trace had it.',
+            will_not="Tidewire will not guess what was sent.",
+        ) from exc
 
 
-def _busy(why: str) -> Unavailable:
+def _refusal(asked: _Asked, opened: Opened) -> TidewireError:
+    if opened.refused:
+        return Unavailable(
+            f"It cannot be traced now. {opened.refused}",
+            required_action="Wait until a trace has ended, or end it; then try again.",
+            will_not="Tidewire will not trace a connection or room for two readers at a time.",
+            code="trace_busy",
+        )
+    if asked.target.kind == "connection":
+        return nowhere(asked.name, opened.found)
+    if opened.found.silent or opened.found.cut_off:
+        return _unknown(f"Whether {asked.name} is open is not known: not every node has answered.")
+    return NotFound(
+        f"The room {asked.name} is not open on any node.",
+        required_action="Take a room from the list of rooms; one opens when somebody enters it.",
+        will_not="Tidewire will not open a room to look into it.",
+        details={"room": asked.name},
+    )
+
+
+def _unknown(message: str) -> Unavailable:
     return Unavailable(
-        f"The connection cannot be traced now. {why}",
-        required_action="Wait until a trace has ended, or end it; then try again.",
-        will_not="Tidewire will not trace a connection for two readers at a time.",
-        code="trace_busy",
+        message,
+        required_action="Look at the nodes and the broker, then try again.",
+        will_not="Tidewire will not say that there is nothing.",
+        code="nodes_silent",
     )
 
 

@@ -11,9 +11,12 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tidewire.bus.base import Bus, Subscription
+from tidewire.bus.base import Bus
+from tidewire.bus.listening import Listening
+from tidewire.bus.rounds import Rounds
 from tidewire.core.clock import Clock
 from tidewire.core.errors import BusError
+from tidewire.core.unreadable import UNREADABLE
 from tidewire.core.watched_loop import WatchedLoop
 from tidewire.hub.features import Features
 from tidewire.hub.session import Session
@@ -51,25 +54,21 @@ class Attention:
         self._table = FocusTable()
         self._origin = secrets.token_hex(8)
         self._repeat_at = 0.0
-        self._subscription: Subscription | None = None
-        self._loop = WatchedLoop("quotes-focus", EVERY_S, self.tick, clock)
+        loop = WatchedLoop("quotes-focus", EVERY_S, self.tick, clock)
+        self.rounds = Rounds(loop, Listening(bus, {CHANNEL: self._receive}))
         self.malformed = 0
         self.untold = 0
 
     def start(self) -> None:
         """Listen to the other nodes, and tell."""
-        self._subscription = self._bus.subscribe(CHANNEL, self._receive)
-        self._loop.start()
+        self.rounds.start()
 
     async def stop(self) -> None:
         """Say that this node's connections are gone, and stop. Idempotent."""
-        await self._loop.stop()
-        if self._subscription is not None:
-            for focus in self._table.own():
-                self._table.end(focus.quote_id, focus.connection_id)
-            self.tick()
-            self._subscription.close()
-            self._subscription = None
+        await self.rounds.stop()
+        for focus in self._table.own():
+            self._table.end(focus.quote_id, focus.connection_id)
+        self.tick()
 
     def statistics(self) -> dict[str, int]:
         """Return how many places are known, and counters since start."""
@@ -159,7 +158,7 @@ class Attention:
         for payload in payloads:
             try:
                 note = _decode(payload)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            except UNREADABLE:
                 self.malformed += 1
                 continue
             if note.origin != self._origin:

@@ -18,6 +18,8 @@ import structlog
 from tidewire.core.background import background
 from tidewire.core.clock import Clock
 from tidewire.core.errors import Conflict, NotFound, StoreError, TidewireError, Unavailable
+from tidewire.core.histogram import Histogram
+from tidewire.core.tracing import span
 from tidewire.quotes import editing
 from tidewire.quotes.desk import Desk
 from tidewire.quotes.editing import Act, Author
@@ -78,6 +80,8 @@ class Calculator:
         self._running: set[str] = set()
         self._beginning = 0
         self.counts = dict.fromkeys(("begun", "repeated", "refused", "broken"), 0)
+        # How long calculations of this node took, by how they ended.
+        self.times = {outcome: Histogram() for outcome in ("calculated", "failed", "overdue")}
 
     def statistics(self) -> dict[str, int]:
         """Return counters since start, and how many run."""
@@ -175,10 +179,13 @@ class Calculator:
         """
         if superseded is not None:
             await self._ending.superseded(superseded)
+        began, outcome = self._clock.monotonic(), "failed"
         try:
             async with asyncio.timeout(self._deadline_s):
                 await self._calculate(record, author)
+            outcome = "calculated"
         except TimeoutError:
+            outcome = "overdue"
             await self._ending.overdue(record)
         except TidewireError as error:
             await self._fail(record, error)
@@ -186,9 +193,12 @@ class Calculator:
             self.counts["broken"] += 1
             _log.exception("calculation_broke", quote_id=record.quote_id, calculation_id=record.calculation_id)
             await self._fail(record, _broken(error))
+        finally:
+            self.times[outcome].observe(self._clock.monotonic() - began)
 
     async def _calculate(self, record: CalculationRecord, author: Author) -> None:
-        premium = await self.premium(record)
+        with span("quote.rating", {"tidewire.quote_id": record.quote_id}):
+            premium = await self.premium(record)
         if record.calculation_id in self._superseded:
             # The newer one tells it. The database would refuse the premium too, by two more transactions that other
             # writers would wait for.

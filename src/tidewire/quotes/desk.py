@@ -16,10 +16,12 @@ import structlog
 
 from tidewire.core.clock import Clock
 from tidewire.core.errors import BusError, Conflict
+from tidewire.core.tracing import span
 from tidewire.hub.hub import Hub
 from tidewire.quotes import editing
 from tidewire.quotes.editing import STATUS, SYSTEM, Act, Author, Edit
 from tidewire.quotes.model import FIELDS, Premium, Status
+from tidewire.quotes.reason import reason_of
 from tidewire.quotes.rules import PREFIX
 from tidewire.quotes.wire import update_of
 from tidewire.store.quote_group import Decide
@@ -39,10 +41,12 @@ class Desk:
     """See the module's text.
 
     Args:
-        stored: Called when a quote has been made or changed; must not block.
+        stored: Called with what was stored when a quote has been made or changed; must not block.
     """
 
-    def __init__(self, quotes: Quotes, hub: Hub, clock: Clock, stored: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, quotes: Quotes, hub: Hub, clock: Clock, stored: Callable[[Outcome], None] = lambda _: None
+    ) -> None:
         self.quotes = quotes
         self._stored = stored
         self._hub = hub
@@ -101,7 +105,7 @@ class Desk:
         act = Act(author, self._now(), op_id)
 
         async def same(changes: Sequence[Change]) -> bool:
-            return changes[0].reason == f"undo of version {version}"
+            return changes[0].reason == reason_of("undone", version=version)
 
         return await self._change(quote_id, lambda quote: editing.undo(quote, change, act), act, same)
 
@@ -129,7 +133,7 @@ class Desk:
         Raises as ``edit``, and Conflict (``superseded``) if a fact was changed since; and what ``also`` raises.
         """
         name = premium.calculation_id
-        act = Act(author, self._now(), op_id=name, reason=f"calculation {name}")
+        act = Act(author, self._now(), op_id=name, reason=reason_of("calculation", calculation=name))
 
         def decide(quote: Quote) -> Decision:
             return editing.rate(quote, premium, act)
@@ -157,16 +161,17 @@ class Desk:
 
     async def _change(self, quote_id: str, decide: Decide, act: Act, same: Same, also: Also | None = None) -> Outcome:
         actor_id, op_id = act.author.user_id, act.op_id
-        async with self.turn(quote_id):
-            outcome = await self.quotes.change(quote_id, decide, actor_id=actor_id, op_id=op_id, also=also)
-            await self._count(outcome, same)
-            if not outcome.repeated and outcome.changes:
-                try:
-                    await self.publish(outcome.quote, outcome.changes)
-                except BusError as error:
-                    # It is stored, so the author is told so; the others get it when the broker can be reached again.
-                    self.counts["unpublished"] += 1
-                    _log.warning("quote_change_unpublished", quote_id=quote_id, **error.describe())
+        with span("quote.change", {"tidewire.quote_id": quote_id}):
+            async with self.turn(quote_id):
+                outcome = await self.quotes.change(quote_id, decide, actor_id=actor_id, op_id=op_id, also=also)
+                await self._count(outcome, same)
+                if not outcome.repeated and outcome.changes:
+                    try:
+                        await self.publish(outcome.quote, outcome.changes)
+                    except BusError as error:
+                        # It is stored, and the author is told so; the others get it when the broker is back.
+                        self.counts["unpublished"] += 1
+                        _log.warning("quote_change_unpublished", quote_id=quote_id, **error.describe())
         return outcome
 
     async def _sets(self, quote_id: str, values: Mapping[str, JsonValue], changes: Sequence[Change]) -> bool:
@@ -184,7 +189,7 @@ class Desk:
         if not outcome.repeated:
             self.counts["stored"] += len(outcome.changes)
             if outcome.changes:
-                self._stored()
+                self._stored(outcome)
         elif await same(outcome.changes):
             self.counts["repeated"] += 1
         else:

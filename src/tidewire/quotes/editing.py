@@ -16,6 +16,7 @@ import msgspec
 
 from tidewire.core.errors import Conflict, InvalidRequest, PreconditionFailed
 from tidewire.quotes.model import FIELDS, Premium, Status, Unfit, read_value, unfit_fields
+from tidewire.quotes.reason import reason_of
 from tidewire.store.quote_records import Change, Decision, FieldState, Quote, QuoteIndex
 from tidewire.store.records import JsonValue
 
@@ -116,7 +117,7 @@ def apply_edits(quote: Quote, edits: Sequence[Edit], act: Act) -> Decision:
         return Decision(quote)
     if after.status == Status.QUOTED and any(FIELDS[change.field].rated for change in changes):
         # An offer is for the facts that it was made for.
-        reason = f"{changes[0].field} was changed"
+        reason = reason_of("edited", field=changes[0].field)
         after = _with_status(after, Status.DRAFT, replace(act, reason=reason), changes)
         after = _with_premium(after, None, replace(act, reason=reason), changes)
     if after.status == Status.DRAFT:
@@ -145,7 +146,7 @@ def undo(quote: Quote, change: Change, act: Act) -> Decision:
     except Unfit as exc:
         raise unfit_fields({spec.name: exc}) from exc
     edit = Edit(change.field, value, change.revision)
-    return apply_edits(quote, [edit], replace(act, reason=f"undo of version {change.version}"))
+    return apply_edits(quote, [edit], replace(act, reason=reason_of("undone", version=change.version)))
 
 
 def rate(quote: Quote, premium: Premium, act: Act) -> Decision:
@@ -166,7 +167,7 @@ def rate(quote: Quote, premium: Premium, act: Act) -> Decision:
     changes: list[Change] = []
     after = _with_premium(quote, premium, act, changes)
     if after.status == Status.DRAFT:
-        after = _with_status(after, Status.QUOTED, replace(act, reason="a premium was calculated"), changes)
+        after = _with_status(after, Status.QUOTED, replace(act, reason=reason_of("calculated")), changes)
     return Decision(replace(after, expires_at=act.now + QUOTED_LIFE_S), changes)
 
 
@@ -194,7 +195,7 @@ def expire(quote: Quote, act: Act) -> Decision:
     if Status.EXPIRED not in TRANSITIONS[Status(quote.status)] or not _is_due(quote, act.now):
         return Decision(quote)
     changes: list[Change] = []
-    after = _with_status(quote, Status.EXPIRED, replace(act, reason="its time is over"), changes)
+    after = _with_status(quote, Status.EXPIRED, replace(act, reason=reason_of("expired")), changes)
     return Decision(replace(after, expires_at=None), changes)
 
 

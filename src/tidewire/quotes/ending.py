@@ -7,6 +7,7 @@ about. Source: docs/rating.md.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import structlog
@@ -29,9 +30,20 @@ _log = structlog.get_logger(__name__)
 
 
 class Ending:
-    """See the module's text."""
+    """See the module's text.
 
-    def __init__(self, calculations: Calculations, hub: Hub, clock: Clock) -> None:
+    Args:
+        ended: Called with each calculation whose end is told; must not block.
+    """
+
+    def __init__(
+        self,
+        calculations: Calculations,
+        hub: Hub,
+        clock: Clock,
+        ended: Callable[[CalculationRecord], None] = lambda _: None,
+    ) -> None:
+        self._ended = ended
         self._calculations = calculations
         self._hub = hub
         self._clock = clock
@@ -73,6 +85,7 @@ class Ending:
     async def tell(self, record: CalculationRecord) -> None:
         """Tell an end that is noted."""
         self.counts[record.state.value] += 1
+        self._ended(record)
         if not await self._tell(record):
             return
         try:

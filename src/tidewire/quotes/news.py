@@ -14,7 +14,9 @@ import msgspec
 
 from tidewire.accounts.grants import Address
 from tidewire.accounts.model import Principal
-from tidewire.bus.base import Bus, Subscription
+from tidewire.bus.base import Bus
+from tidewire.bus.listening import Listening
+from tidewire.bus.rounds import Rounds
 from tidewire.core.clock import Clock
 from tidewire.core.errors import BusError
 from tidewire.core.watched_loop import WatchedLoop
@@ -36,8 +38,8 @@ class ListNews:
         self._bus = bus
         self._features = features
         self._clock = clock
-        self._subscription: Subscription | None = None
-        self._loop = WatchedLoop("quotes-news", EVERY_S, self.tick, clock)
+        loop = WatchedLoop("quotes-news", EVERY_S, self.tick, clock)
+        self.rounds = Rounds(loop, Listening(bus, {CHANNEL: self._receive}))
         self._stored = self._heard = False
         self.told = 0
         self.untold = 0
@@ -45,15 +47,11 @@ class ListNews:
 
     def start(self) -> None:
         """Listen to all nodes, and tell."""
-        self._subscription = self._bus.subscribe(CHANNEL, self._receive)
-        self._loop.start()
+        self.rounds.start()
 
     async def stop(self) -> None:
         """Stop. Idempotent."""
-        await self._loop.stop()
-        if self._subscription is not None:
-            self._subscription.close()
-            self._subscription = None
+        await self.rounds.stop()
 
     def statistics(self) -> dict[str, int]:
         """Return counters since start: connections told; attempts to tell the other nodes that failed."""

@@ -6,31 +6,32 @@ docs/quotes.md.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from typing import Annotated, Any, NoReturn
 
 import msgspec
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from tidewire.accounts.http import Callers
 from tidewire.accounts.model import Principal
 from tidewire.core.clock import Clock
+from tidewire.core.cursor import read_place, write_place
 from tidewire.core.errors import InvalidRequest, PreconditionRequired
 from tidewire.core.protocol import MAX_DEPTH
+from tidewire.core.unreadable import UNREADABLE
 from tidewire.hub.command import depth
+from tidewire.quotes.change_wire import ChangeView, change_view
 from tidewire.quotes.desk import Desk
 from tidewire.quotes.editing import Author, Edit, day_of
-from tidewire.quotes.model import FIELDS, STATES, Status, read_fields
+from tidewire.quotes.list_filter import list_filter
+from tidewire.quotes.model import FIELDS, Status, read_fields
 from tidewire.quotes.pace import WritePace
 from tidewire.quotes.route_parts import FIELDS_BODY, UNDO_BODY, Key, refusals
 from tidewire.quotes.rules import EDIT, VIEW, require, room_of, sees_premium
-from tidewire.quotes.wire import ChangeView, QuoteRow, Version, change_view, description_of, document_of, row_of
+from tidewire.quotes.wire import QuoteRow, Version, description_of, document_of, row_of
 from tidewire.store.quote_records import Quote, QuoteFilter
 
 PAGE_MAX = 200
-SEARCH_MAX_CHARS = 120
 # No cursor that this server makes is longer.
 CURSOR_MAX_CHARS = 128
 _TAG = re.compile(r'(?:W/)?"([1-9][0-9]{0,9})"')
@@ -38,8 +39,6 @@ _NO_GUESS = "Tidewire will not guess what was meant."
 
 _Match = Annotated[str | None, Header(alias="If-Match", max_length=64)]
 _Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
-_Search = Annotated[str, Query(max_length=SEARCH_MAX_CHARS)]
-_Words = Annotated[list[str], Query(max_length=60)]
 _Cursor = Annotated[str | None, Query(max_length=CURSOR_MAX_CHARS)]
 _Before = Annotated[int | None, Query(ge=1, le=2**31 - 1)]
 
@@ -84,7 +83,7 @@ class _Cursored(msgspec.Struct, frozen=True, array_like=True):
 
 _decode_fields = msgspec.json.Decoder(FieldsBody).decode
 _decode_undo = msgspec.json.Decoder(UndoBody).decode
-_decode_cursor = msgspec.json.Decoder(_Cursored).decode
+_place = msgspec.json.Decoder(_Cursored)
 
 
 class QuotesApi:
@@ -108,14 +107,11 @@ class QuotesApi:
         @router.get("", summary="The list of quotes, newest change first")
         async def listing(
             request: Request,
-            search: _Search = "",
-            status: _Words = [],  # noqa: B006 - FastAPI copies it
-            state: _Words = [],  # noqa: B006
+            wanted: Annotated[QuoteFilter, Depends(list_filter)],
             limit: _Limit = 50,
             after: _Cursor = None,
         ) -> Response:
             principal = require(await self._callers.of(request), VIEW)
-            wanted = QuoteFilter(search, _known(status, tuple(Status), "status"), _known(state, STATES, "state"))
             return await self._list(principal, wanted, limit, after)
 
         @router.post("", summary="Make a quote", status_code=201, openapi_extra=FIELDS_BODY, responses=refusals())
@@ -230,22 +226,14 @@ def _version(match: str | None) -> int:
     return int(found[1])
 
 
-def _known(words: list[str], allowed: tuple[str, ...], name: str) -> tuple[str, ...]:
-    if not set(words) <= set(allowed):
-        raise InvalidRequest(
-            f"There is no such {name}.", required_action=f"Use a {name} of docs/quotes.md.", will_not=_NO_GUESS
-        )
-    return tuple(dict.fromkeys(words))
-
-
 def _cursor(place: tuple[float, str]) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode(_Cursored(*place))).decode().rstrip("=")
+    return write_place(_Cursored(*place)).rstrip("=")
 
 
 def _read_cursor(text: str) -> tuple[float, str]:
     try:
-        cursor = _decode_cursor(base64.urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4)))
-    except (msgspec.DecodeError, UnicodeError, binascii.Error):
+        cursor = read_place(text, _place)
+    except ValueError:
         _refuse("after is not the next of a page.")
     if not 0 <= cursor.at < 1e11:
         _refuse("after is not the next of a page.")
@@ -257,7 +245,7 @@ def _read(body: bytes, decode: Any) -> Any:
         _refuse(f"The JSON is nested more than {MAX_DEPTH} deep.")
     try:
         return decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+    except UNREADABLE as exc:
         _refuse(str(exc)[:200])
 
 

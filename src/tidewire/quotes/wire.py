@@ -119,22 +119,6 @@ class QuoteRow(msgspec.Struct, frozen=True, kw_only=True):
     premium_amount: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
-class ChangeView(msgspec.Struct, frozen=True, kw_only=True):
-    """One change as the history shows it; a premium's content is withheld from those who may not see it."""
-
-    version: int
-    field: str
-    revision: int
-    before: Any
-    after: Any
-    at: float
-    by: str
-    op_id: str | None
-    connection: str
-    reason: str
-    undoable: bool
-
-
 class FieldDescription(msgspec.Struct, frozen=True, kw_only=True):
     """What a form must know of a field; see ``model.FieldSpec``."""
 
@@ -307,24 +291,6 @@ def row_of(quote: Quote, *, premium: bool) -> QuoteRow:
         updated_at=quote.updated_at,
         expires_at=quote.expires_at,
         premium_amount=msgspec.UNSET if not premium else None if known is None else known.amount,
-    )
-
-
-def change_view(change: Change, *, premium: bool) -> ChangeView:
-    """Return a change as somebody may see it."""
-    hidden = change.field == PREMIUM and not premium
-    return ChangeView(
-        version=change.version,
-        field=change.field,
-        revision=change.revision,
-        before=WITHHELD if hidden else change.before,
-        after=WITHHELD if hidden else change.after,
-        at=change.at,
-        by=change.actor,
-        op_id=change.op_id,
-        connection=change.connection,
-        reason=change.reason,
-        undoable=change.field in FIELDS,
     )
 
 

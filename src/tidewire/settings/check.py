@@ -190,6 +190,14 @@ def _metrics_problems(s: Settings) -> Iterable[Problem]:
             "Set TIDEWIRE_METRICS_TOKEN, or listen on 127.0.0.1.",
         )  # fmt: skip
 
+    if s.otel_endpoint is not None:
+        parts = urlsplit(s.otel_endpoint)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.password:
+            yield Problem(
+                "TIDEWIRE_OTEL_ENDPOINT", "", "is not the address of a collector.",
+                "Use http://host:4318 or https://host:4318, without path, query or password.",
+            )  # fmt: skip
+
 
 def is_loopback(host: str) -> bool:
     """Whether ``host`` names this machine only."""

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Table, and_, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from tidewire.core.errors import Conflict, NotFound
+from tidewire.core.errors import Conflict
 from tidewire.store.calculation_record import (
     Begun,
     CalculationRecord,
@@ -25,6 +25,7 @@ from tidewire.store.calculation_record import (
 )
 from tidewire.store.database import Database
 from tidewire.store.models import Base
+from tidewire.store.quote_records import unknown_quote
 from tidewire.store.quotes import Also
 from tidewire.store.records import JsonValue
 from tidewire.store.rows import affected
@@ -57,7 +58,7 @@ class Calculations:
             locked = select(_QUOTES.c.version).where(_QUOTES.c.id == quote_id).with_for_update()
             version = connection.scalar(locked)
             if version is None:
-                raise _unknown(quote_id)
+                raise unknown_quote(quote_id)
             done = None if request is None else _begun_before(connection, quote_id, request)
             if done is not None:
                 return Begun(done, repeated=True)
@@ -180,14 +181,6 @@ def _is(record: CalculationRecord) -> ColumnElement[bool]:
 
 def _record(row: Row[Any]) -> CalculationRecord:
     return CalculationRecord(**{**row._asdict(), "state": CalculationState(row.state)})
-
-
-def _unknown(quote_id: str) -> NotFound:
-    return NotFound(
-        f"There is no quote {quote_id}.",
-        required_action="Take one from the list of quotes.",
-        will_not="Tidewire will not guess which quote was meant.",
-    )
 
 
 def _reused() -> Conflict:

@@ -112,6 +112,13 @@ class Connections:
         async with self._database.read() as session:
             return [connection_record(row) for row in await session.scalars(query)]
 
+    async def of_id(self, connection_id: str) -> ConnectionRecord | None:
+        """Return one, None if it was never written or has been purged. Raises StoreError."""
+        query = select(WebsocketConnection).where(WebsocketConnection.connection_id == connection_id)
+        async with self._database.read() as session:
+            row = await session.scalar(query)
+            return None if row is None else connection_record(row)
+
     async def count(self) -> int:
         """Return how many rows there are. Raises StoreError."""
         async with self._database.read() as session:

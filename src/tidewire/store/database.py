@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from tidewire.core.errors import StoreError
+from tidewire.core.tracing import span
 from tidewire.store.bulkhead import REQUESTS, Bulkhead
 from tidewire.store.engine import WRITES, create_engine, driver_connection, ensure_file, is_sqlite, parse_url
 from tidewire.store.failure import FOREIGN, collided, late, overloaded, read_only, translate, unknown_outcome
@@ -44,6 +45,11 @@ class _Lease:
     connection: Any
     expired: bool = False
     committing: bool = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether the connection was terminated; within a statement asyncpg 0.32 raises an AttributeError then."""
+        return bool(self.connection.is_closed())
 
     def expire(self) -> None:
         """The deadline has passed: end the connection, whatever it is waiting for."""
@@ -90,6 +96,7 @@ class Database:
         self._chance = random.Random()  # noqa: S311 - it spreads retries, and guards nothing
         self._counts = dict.fromkeys(("taken", "overloaded", "expired", "collided", "retried", "refused"), 0)
         self._waited_s = 0.0
+        self._told: list[Callable[[Set[Any]], None]] = []
         if self.kind == "postgres":
             event.listen(self._engine.sync_engine, "connect", self._connected)
 
@@ -102,6 +109,10 @@ class Database:
     def shown_url(self) -> str:
         """The URL with its password masked."""
         return self.url.render_as_string(hide_password=True)
+
+    def on_commit(self, told: Callable[[Set[Any]], None]) -> None:
+        """Call ``told`` after each commit with the marks that the transaction has put into ``session.info``."""
+        self._told.append(told)
 
     def beside(self, bulkhead: Bulkhead) -> Database:
         """Return another use of the same database, with a pool of its own; it is stopped on its own."""
@@ -156,8 +167,9 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
         """A block that only reads; each statement sees the database as it is then. Raises StoreError."""
-        async with self._session(self._readers) as session:
-            yield session
+        with span("store.read", {"db.system.name": self.kind}):
+            async with self._session(self._readers) as session:
+                yield session
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
@@ -166,8 +178,9 @@ class Database:
         Raises:
             StoreError: ``outcome_unknown`` if the connection broke during the commit, else nothing was stored.
         """
-        async with self._turn(), self._session(self._writers, commit=True) as session:
-            yield session
+        with span("store.write", {"db.system.name": self.kind}):
+            async with self._turn(), self._session(self._writers, commit=True) as session:
+                yield session
 
     async def transact(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
         """Run ``work`` in a write transaction, and again if the database undid it because it collided with another.
@@ -279,7 +292,13 @@ class Database:
                     if lease is not None:
                         lease.committing = True
                     await session.commit()
+                    for told in self._told:
+                        told(session.info.keys())
         except FOREIGN as exc:
+            raise self._translate(exc, lease) from exc
+        except AttributeError as exc:
+            if lease is None or not lease.ended:
+                raise
             raise self._translate(exc, lease) from exc
         finally:
             if timer is not None:
@@ -324,4 +343,6 @@ async def _run_at_once(session: AsyncSession, work: Callable[[Connection], T]) -
 
 
 def _connection_lost(error: Exception) -> bool:
-    return isinstance(error, OSError) or (isinstance(error, DBAPIError) and error.connection_invalidated)
+    return isinstance(error, OSError | AttributeError) or (
+        isinstance(error, DBAPIError) and error.connection_invalidated
+    )

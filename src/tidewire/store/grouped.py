@@ -17,7 +17,9 @@ from typing import Generic, TypeVar
 import structlog
 
 from tidewire.core.background import background
+from tidewire.core.clock import Clock
 from tidewire.core.errors import RequestError, StoreError
+from tidewire.store.failure import overloaded, stopping
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -45,7 +47,6 @@ class Grouped(Generic[_T, _R]):
         write: Writes some items in one transaction, and returns what became of each, in their order: what it gave, why
             it is refused, or None if it is to be done alone. Raises StoreError, which is then everybody's, or Alone.
         wait_s: Who has waited longer for a turn is refused.
-        overloaded, stopping: Make that refusal, and the one after ``stop``.
 
     Attributes:
         counts: Since start: ``groups`` written, items ``grouped`` in them, items that were to be done ``alone``, and
@@ -55,16 +56,14 @@ class Grouped(Generic[_T, _R]):
     def __init__(
         self,
         write: Callable[[Sequence[_T]], Awaitable[Sequence[_R | RequestError | None]]],
+        clock: Clock,
         *,
         wait_s: float,
-        overloaded: Callable[[], StoreError],
-        stopping: Callable[[], StoreError],
         most: int = MOST,
     ) -> None:
         self._write = write
+        self._clock = clock
         self._wait_s = wait_s
-        self._overloaded = overloaded
-        self._stopping = stopping
         self._stopped = False
         self._most = most
         self._waiting: deque[_Waiting[_T, _R]] = deque()
@@ -85,9 +84,9 @@ class Grouped(Generic[_T, _R]):
             StoreError: As ``write`` says, or this has been stopped.
         """
         if self._stopped:
-            raise self._stopping()
-        loop = asyncio.get_running_loop()
-        waiting = _Waiting[_T, _R](item, loop.time(), loop.create_future())
+            raise stopping()
+        answer = asyncio.get_running_loop().create_future()
+        waiting = _Waiting[_T, _R](item, self._clock.monotonic(), answer)
         self._waiting.append(waiting)
         if self._running is None or self._running.done():
             self._running = background(self._work(), "grouped-writes")
@@ -126,7 +125,7 @@ class Grouped(Generic[_T, _R]):
 
     def _take(self) -> list[_Waiting[_T, _R]]:
         """Return who is next; refuse who has waited too long, leave out who has gone."""
-        now = asyncio.get_running_loop().time()
+        now = self._clock.monotonic()
         group: list[_Waiting[_T, _R]] = []
         while self._waiting and len(group) < self._most:
             each = self._waiting.popleft()
@@ -134,7 +133,7 @@ class Grouped(Generic[_T, _R]):
                 continue
             if now - each.since > self._wait_s:
                 self.counts["overloaded"] += 1
-                each.answer.set_exception(self._overloaded())
+                each.answer.set_exception(overloaded())
             else:
                 group.append(each)
         return group

@@ -13,6 +13,7 @@ from sqlalchemy import (
     BigInteger,
     DateTime,
     Dialect,
+    Double,
     ForeignKey,
     Index,
     Integer,
@@ -22,6 +23,8 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -71,7 +74,11 @@ class User(Base):
     """Somebody who can log in. ``username_key`` is the folded name, so that names differ by more than case."""
 
     __tablename__ = "users"
-    __table_args__ = (UniqueConstraint("username_key"),)
+    __table_args__ = (
+        UniqueConstraint("username_key"),
+        Index(None, "created_at", "id"),
+        Index(None, "role", "username_key"),
+    )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     username: Mapped[str] = mapped_column(String(64))
@@ -84,6 +91,9 @@ class User(Base):
     denials: Mapped[list[str]] = mapped_column(Json, default=list)
     created_at: Mapped[float] = mapped_column(Moment)
     password_changed_at: Mapped[float] = mapped_column(Moment)
+    must_change_password: Mapped[bool] = mapped_column(default=False, server_default=false())
+    # Rises with every change, so that of two who edit a user the second is told.
+    version: Mapped[int] = mapped_column(default=1, server_default="1")
 
 
 class Session(Base):
@@ -129,10 +139,14 @@ class UniverseMember(Base):
 
 
 class AdminActivityLog(Base):
-    """Who did what, when, from where. Rows are only ever added."""
+    """Who did what, when, from where. Rows are only ever added. ``search``: folded text of all of it."""
 
     __tablename__ = "admin_activity_logs"
-    __table_args__ = (Index(None, "at"), Index(None, "actor_id"))
+    __table_args__ = (
+        Index(None, "at", "id"),
+        Index(None, "actor_id"),
+        *(Index(None, column, "at", "id") for column in ("actor_key", "action", "target", "ip")),
+    )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     at: Mapped[float] = mapped_column(Moment)
@@ -142,6 +156,8 @@ class AdminActivityLog(Base):
     target: Mapped[str] = mapped_column(String(255), default="")
     details: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
     ip: Mapped[str] = mapped_column(String(64), default="")
+    actor_key: Mapped[str] = mapped_column(String(192), default="", server_default=text("''"))
+    search: Mapped[str] = mapped_column(Text, default="", server_default=text("''"))
 
 
 class ApiKey(Base):
@@ -196,7 +212,15 @@ class Quote(Base):
     """One insurance quote. ``search``: folded text that the list is searched in."""
 
     __tablename__ = "quotes"
-    __table_args__ = (Index(None, "updated_at", "id"), Index(None, "status", "expires_at"))
+    __table_args__ = (
+        Index(None, "updated_at", "id"),
+        Index(None, "status", "expires_at"),
+        # All that analytics read of a quote but its premium; by id, so that its changes can be laid beside it in order.
+        # SQLite has one more, of expressions: ``ix_quotes_priced``, see migration 0012.
+        Index(None, "created_at", "id", "state", "product", "status", "customer"),
+        # Whether a change is of a quote of that state, without the quote.
+        Index(None, "id", "state", "product"),
+    )
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
     status: Mapped[str] = mapped_column(String(16))
@@ -223,6 +247,19 @@ class QuoteChange(Base):
     __table_args__ = (
         UniqueConstraint("quote_id", "version"),
         UniqueConstraint("quote_id", "actor_id", "op_id", "field"),
+        # Of all changes the few that analytics ask for, by time and by quote. They have all that is read; ``field``,
+        # too, because SQLite looks it up in the row otherwise.
+        *(
+            Index(
+                f"ix_quote_changes_status_{name}",
+                *columns,
+                "after",
+                "field",
+                sqlite_where=text("field = 'status'"),
+                postgresql_where=text("field = 'status'"),
+            )
+            for name, columns in (("at", ("at", "quote_id")), ("of", ("quote_id", "at")))
+        ),
     )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
@@ -277,3 +314,77 @@ class QuoteCalculationRequest(Base):
     node: Mapped[str] = mapped_column(String(64))
     started_at: Mapped[float] = mapped_column(Moment)
     deadline_at: Mapped[float] = mapped_column(Moment)
+
+
+class AdminDashboard(Base):
+    """A page that an operator has composed."""
+
+    __tablename__ = "admin_dashboards"
+    __table_args__ = (Index(None, "owner_id"), Index(None, "shared"))
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    owner_id: Mapped[int | None] = mapped_column(RowId, ForeignKey("users.id", ondelete="SET NULL"))
+    name: Mapped[str] = mapped_column(String(80))
+    shared: Mapped[bool] = mapped_column()
+    version: Mapped[int] = mapped_column()
+    widgets: Mapped[list[dict[str, Any]]] = mapped_column(Json)
+    created_at: Mapped[float] = mapped_column(Moment)
+    updated_at: Mapped[float] = mapped_column(Moment)
+
+
+class AdminDashboardDefault(Base):
+    """Which dashboard a user begins with; user 0 is everybody who has chosen none."""
+
+    __tablename__ = "admin_dashboard_defaults"
+    __table_args__ = (Index(None, "dashboard_id"),)
+
+    user_id: Mapped[int] = mapped_column(RowId, primary_key=True, autoincrement=False)
+    dashboard_id: Mapped[str] = mapped_column(ForeignKey("admin_dashboards.id", ondelete="CASCADE"))
+
+
+class Ban(Base):
+    """Somebody (``user_id``) or some addresses (``network``) kept out. ``search``: folded text that it is found by."""
+
+    __tablename__ = "bans"
+    __table_args__ = (Index(None, "lifted_at", "expires_at"), Index(None, "user_id"))
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    user_id: Mapped[int | None] = mapped_column(RowId, ForeignKey("users.id", ondelete="SET NULL"))
+    username: Mapped[str] = mapped_column(String(64))
+    network: Mapped[str] = mapped_column(String(64))
+    reason: Mapped[str] = mapped_column(String(500))
+    search: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[float] = mapped_column(Moment)
+    created_by: Mapped[str] = mapped_column(String(64))
+    expires_at: Mapped[float | None] = mapped_column(Moment)
+    lifted_at: Mapped[float | None] = mapped_column(Moment)
+    lifted_by: Mapped[str] = mapped_column(String(64), default="")
+
+
+class AnalyticsTiming(Base):
+    """How often and how long something took within one step of time on one node, as a histogram.
+
+    ``b0``..``b12``: how many were in each bucket; where the buckets end is in ``store/timing_records.py``.
+    """
+
+    __tablename__ = "analytics_timings"
+
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)
+    step_at: Mapped[float] = mapped_column(Moment, primary_key=True)
+    node: Mapped[str] = mapped_column(String(64), primary_key=True)
+    outcome: Mapped[str] = mapped_column(String(16), primary_key=True)
+    count: Mapped[int] = mapped_column(BigInteger)
+    total_ms: Mapped[float] = mapped_column(Double)
+    b0: Mapped[int] = mapped_column(BigInteger)
+    b1: Mapped[int] = mapped_column(BigInteger)
+    b2: Mapped[int] = mapped_column(BigInteger)
+    b3: Mapped[int] = mapped_column(BigInteger)
+    b4: Mapped[int] = mapped_column(BigInteger)
+    b5: Mapped[int] = mapped_column(BigInteger)
+    b6: Mapped[int] = mapped_column(BigInteger)
+    b7: Mapped[int] = mapped_column(BigInteger)
+    b8: Mapped[int] = mapped_column(BigInteger)
+    b9: Mapped[int] = mapped_column(BigInteger)
+    b10: Mapped[int] = mapped_column(BigInteger)
+    b11: Mapped[int] = mapped_column(BigInteger)
+    b12: Mapped[int] = mapped_column(BigInteger)

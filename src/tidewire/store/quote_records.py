@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tidewire.core.errors import NotFound
 from tidewire.store.records import JsonValue
 
 
@@ -112,16 +113,34 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """A part of time, Unix seconds: from a moment on, and before another; None: without end that way."""
+
+    begin: float | None = None
+    before: float | None = None
+
+    def __bool__(self) -> bool:
+        """Whether it leaves anything out."""
+        return self.begin is not None or self.before is not None
+
+
+@dataclass(frozen=True, slots=True)
 class QuoteFilter:
     """Which quotes of the list are wanted; empty: all.
 
     Attributes:
         search: Words that all must be in the customer, the driver, the vehicle or the number, in any case.
+        created: When it was made.
+        quoted, bound: It became that, at least once, in this time, whatever it is now.
     """
 
     search: str = ""
     statuses: tuple[str, ...] = ()
     states: tuple[str, ...] = ()
+    products: tuple[str, ...] = ()
+    created: Span = Span()
+    quoted: Span = Span()
+    bound: Span = Span()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,3 +163,12 @@ class QuoteIndex:
     product: str
     customer: str
     search: str = field(default="")
+
+
+def unknown_quote(quote_id: str) -> NotFound:
+    """Return why nothing can be read or done."""
+    return NotFound(
+        f"There is no quote {quote_id}.",
+        required_action="Take one from the list of quotes.",
+        will_not="Tidewire will not guess which quote was meant.",
+    )

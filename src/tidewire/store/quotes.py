@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, func, insert, or_, select
+from sqlalchemy import ColumnElement, and_, bindparam, func, insert, literal_column, or_, select, type_coerce
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from tidewire.core.clock import SystemClock
 from tidewire.core.errors import Conflict, NotFound, RequestError
 from tidewire.store.database import Database
-from tidewire.store.failure import overloaded, stopping
 from tidewire.store.grouped import Grouped
-from tidewire.store.models import Base
+from tidewire.store.models import Base, NullableJson
 from tidewire.store.quote_group import ADDED, UPDATED, Decide, IndexOf, QuoteGroup, Wish
-from tidewire.store.quote_records import Change, Decision, Outcome, Quote, QuoteFilter, QuotePage
+from tidewire.store.quote_records import Change, Decision, Outcome, Quote, QuoteFilter, QuotePage, Span, unknown_quote
 from tidewire.store.quote_rows import change_of, columns_of, quote_of, rows_of
 
 # A further step of a transaction that changes a quote; made by other queries.
@@ -29,6 +29,8 @@ _QUOTES, _CHANGES = Base.metadata.tables["quotes"], Base.metadata.tables["quote_
 # Words of a search beyond this find nothing more.
 SEARCH_WORDS = 8
 NUMBER_MIN_CHARS = 6
+# Spelt out: SQLite uses an index of a part of the rows only if it can see that they are those.
+_IS_STATUS = _CHANGES.c.field == literal_column("'status'")
 
 
 # Made once: building a statement costs more than running it.
@@ -62,7 +64,7 @@ class Quotes:
         self._database = database
         self._index_of = index_of
         group = QuoteGroup(database, index_of)
-        self._together = Grouped(group.write, wait_s=database.bulkhead.wait_s, overloaded=overloaded, stopping=stopping)
+        self._together = Grouped(group.write, SystemClock(), wait_s=database.bulkhead.wait_s)
 
     async def stop(self) -> None:
         """Write what has been asked for, and take no more edits. Idempotent."""
@@ -123,7 +125,7 @@ class Quotes:
             operation = {"quote": quote_id, "actor": actor_id, "operation": op_id}
             row = (await session.execute(_LOCKED, operation)).one_or_none()
             if row is None:
-                raise _unknown(quote_id)
+                raise unknown_quote(quote_id)
             if row.stored:
                 raise _Stored
             decision = decide(quote_of(row))
@@ -169,7 +171,7 @@ class Quotes:
         async with self._database.read() as session:
             row = (await session.execute(_READ, {"quote": quote_id})).one_or_none()
         if row is None:
-            raise _unknown(quote_id)
+            raise unknown_quote(quote_id)
         return quote_of(row)
 
     async def changes(self, quote_id: str, *, after: int = 0) -> list[Change]:
@@ -218,7 +220,7 @@ class Quotes:
         return QuotePage(shown, (shown[-1].updated_at, shown[-1].id) if len(found) > limit else None)
 
     async def counts(self, wanted: QuoteFilter) -> dict[str, int]:
-        """Return status -> how many quotes match the search and the states. Raises StoreError."""
+        """Return status -> how many quotes match all of the filter but the statuses. Raises StoreError."""
         query = select(_QUOTES.c.status, func.count()).where(*_matching(wanted)).group_by(_QUOTES.c.status)
         async with self._database.read() as session:
             return {row[0]: row[1] for row in await session.execute(query)}
@@ -246,7 +248,24 @@ def _matching(wanted: QuoteFilter) -> list[ColumnElement[bool]]:
     return [
         *(_has(word) for word in words),
         *_any_of(_QUOTES.c.state, wanted.states),
+        *_any_of(_QUOTES.c.product, wanted.products),
+        *_within(_QUOTES.c.created_at, wanted.created),
+        *_became("quoted", wanted.quoted),
+        *_became("bound", wanted.bound),
     ]
+
+
+def _within(moment: Any, span: Span) -> list[ColumnElement[bool]]:
+    begin = [] if span.begin is None else [moment >= span.begin]
+    return begin if span.before is None else [*begin, moment < span.before]
+
+
+def _became(status: str, span: Span) -> list[ColumnElement[bool]]:
+    """Those with a change to that status in this time; the few changes of it are found by their own index."""
+    if not span:
+        return []
+    is_that = (_IS_STATUS, _CHANGES.c.after == type_coerce(status, NullableJson))
+    return [_QUOTES.c.id.in_(select(_CHANGES.c.quote_id).where(*is_that, *_within(_CHANGES.c.at, span)))]
 
 
 def _has(word: str) -> ColumnElement[bool]:
@@ -258,14 +277,6 @@ def _has(word: str) -> ColumnElement[bool]:
 
 def _any_of(column: Any, values: Sequence[str]) -> list[ColumnElement[bool]]:
     return [or_(*(column == value for value in values))] if values else []
-
-
-def _unknown(quote_id: str) -> NotFound:
-    return NotFound(
-        f"There is no quote {quote_id}.",
-        required_action="Take one from the list of quotes.",
-        will_not="Tidewire will not guess which quote was meant.",
-    )
 
 
 def _vanished() -> Conflict:

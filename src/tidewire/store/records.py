@@ -20,6 +20,8 @@ class UserRecord:
         password_hash: Encoded hash with its parameters; never shown or logged.
         role: The role's label, lower case.
         grants, denials: Permissions beyond and taken from the role's default set.
+        version: Rises with every change.
+        must_change_password: The password was chosen by somebody else, and nothing else may be done with it.
     """
 
     id: int
@@ -31,6 +33,8 @@ class UserRecord:
     denials: frozenset[str]
     created_at: float
     password_changed_at: float
+    version: int = 1
+    must_change_password: bool = False
 
 
 @dataclass(frozen=True, slots=True)

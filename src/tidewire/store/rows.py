@@ -35,6 +35,8 @@ def user_record(row: User) -> UserRecord:
         denials=frozenset(row.denials),
         created_at=row.created_at,
         password_changed_at=row.password_changed_at,
+        version=row.version,
+        must_change_password=row.must_change_password,
     )
 
 

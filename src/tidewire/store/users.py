@@ -18,7 +18,7 @@ from tidewire.store.activity import insert_activity
 from tidewire.store.database import Database
 from tidewire.store.models import User
 from tidewire.store.records import ActivityEntry, UserRecord
-from tidewire.store.rows import user_record
+from tidewire.store.rows import affected, user_record
 from tidewire.store.sessions import revoke_all
 
 
@@ -34,7 +34,17 @@ class Users:
         self._database = database
 
     async def create(
-        self, username: str, password_hash: str, role: str, now: float, audit: ActivityEntry | None = None
+        self,
+        username: str,
+        password_hash: str,
+        role: str,
+        now: float,
+        audit: ActivityEntry | None = None,
+        *,
+        disabled: bool = False,
+        grants: Iterable[str] = (),
+        denials: Iterable[str] = (),
+        must_change_password: bool = False,
     ) -> UserRecord:
         """Add a user and the audit row in one transaction. Raises Conflict if the name is taken, StoreError."""
         row = User(
@@ -42,11 +52,13 @@ class Users:
             username_key=username_key(username),
             password_hash=password_hash,
             role=role,
-            disabled=False,
-            grants=[],
-            denials=[],
+            disabled=disabled,
+            grants=sorted(grants),
+            denials=sorted(denials),
             created_at=now,
             password_changed_at=now,
+            must_change_password=must_change_password,
+            version=1,
         )
         async with self._database.write() as session:
             session.add(row)
@@ -97,13 +109,44 @@ class Users:
             return (await session.scalars(statement)).one_or_none() is not None
 
     async def set_password(
-        self, user_id: int, password_hash: str, now: float, audit: ActivityEntry | None = None
+        self,
+        user_id: int,
+        password_hash: str,
+        now: float,
+        audit: ActivityEntry | None = None,
+        *,
+        must_change: bool = False,
+        instead_of: str | None = None,
     ) -> list[str]:
-        """Set the hash and end the user's sessions in one transaction; return their ids. Raises StoreError."""
-        statement = update(User).where(User.id == user_id).values(password_hash=password_hash, password_changed_at=now)
+        """Set the hash and end the user's sessions in one transaction; return their ids.
+
+        Args:
+            must_change: Whether the user must choose another one before anything else.
+            instead_of: The hash that was there when it was decided; None: whatever is there.
+
+        Raises:
+            Conflict: Another hash is there by now; nothing was changed.
+            StoreError: The database failed.
+        """
+        where = [User.id == user_id, *([] if instead_of is None else [User.password_hash == instead_of])]
+        statement = (
+            update(User)
+            .where(*where)
+            .values(
+                password_hash=password_hash,
+                password_changed_at=now,
+                must_change_password=must_change,
+                version=User.version + 1,
+            )
+        )
 
         async def work(session: AsyncSession) -> list[str]:
-            await session.execute(statement)
+            if not affected(await session.execute(statement)) and instead_of is not None:
+                raise Conflict(
+                    "The password has been changed by somebody else at the same moment.",
+                    required_action="Log in with the password as it is now.",
+                    will_not="Tidewire will not overwrite the other one.",
+                )
             insert_activity(session, audit)
             return await revoke_all(session, user_id, now)
 
@@ -131,7 +174,9 @@ class Users:
 
         async def work(session: AsyncSession) -> list[str]:
             if changed:
-                await session.execute(update(User).where(User.id == user_id).values(**changed))
+                await session.execute(
+                    update(User).where(User.id == user_id).values(**changed, version=User.version + 1)
+                )
             insert_activity(session, audit)
             return await revoke_all(session, user_id, now) if disabled else []
 

@@ -35,7 +35,7 @@ class Watch:
         self._clock = clock
         self._probe = uses[0].beside(PROBE)
         self.health = uses[0].health
-        self._loop = WatchedLoop("database-watch", every_s, self.look, clock)
+        self.loop = WatchedLoop("database-watch", every_s, self.look, clock)
         self._round_trip_ms = 0.0
         self._looked_at: float | None = None
         self.probes_failed = 0
@@ -44,11 +44,11 @@ class Watch:
         """Look once, then every second. Raises StoreError if the database does not answer now."""
         self._round_trip_ms = await self._probe.probe()
         self._note(self._clock.time(), None)
-        self._loop.start()
+        self.loop.start()
 
     async def stop(self) -> None:
         """Stop looking. Idempotent."""
-        await self._loop.stop()
+        await self.loop.stop()
         await self._probe.stop()
 
     async def look(self) -> None:
@@ -81,10 +81,11 @@ class Watch:
         return self._round_trip_ms
 
     def statistics(self) -> dict[str, float]:
-        """Return the state as numbers: up, read-only or overloaded, since when, how often it changed."""
+        """Return the state as numbers: up, read-only or overloaded, down, and since when."""
         return {
             "up": float(self.health.state == "up"),
             "degraded": float(self.health.state == "degraded"),
+            "down": float(self.health.state == "down"),
             "since_timestamp_seconds": self.health.since,
             "round_trip_seconds": self._round_trip_ms / 1000,
         }

@@ -8,7 +8,8 @@ Source: AsyncAPI specification 3.0.0, "Document structure"; contract.md section 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -22,8 +23,9 @@ _ABOUT = (
 )
 
 
+@cache
 def asyncapi_document(
-    *, version: str, client: Sequence[Struct], server: Sequence[Struct], paths: Iterable[str]
+    *, version: str, client: tuple[Struct, ...], server: tuple[Struct, ...], paths: tuple[str, ...]
 ) -> Mapping[str, Any]:
     """Return the document as plain JSON types.
 

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, cast
 
+from tidewire.core.errors import RequestError
 from tidewire.hub.hub import Hub
 from tidewire.hub.session import Peer, Session
 from tidewire.web.conduct import Conduct
@@ -100,6 +101,7 @@ class Gateway:
         fallback: uvicorn WebSocket protocol class for every path that is not the hub's.
         connections_per_ip: Connections of one address that may be open without having said who they are.
         max_connections: Bound of the process; ``connection_cap()`` by default.
+        barred: Why an address may not come in, None if it may; in memory, asked at every handshake.
     """
 
     def __init__(
@@ -110,6 +112,7 @@ class Gateway:
         *,
         connections_per_ip: int = 20,
         max_connections: int | None = None,
+        barred: Callable[[str], RequestError | None] = lambda ip: None,
     ) -> None:
         self.hub = hub
         self.policy = policy
@@ -117,6 +120,7 @@ class Gateway:
         self.refused: Counter[int] = Counter()
         self.protocol_errors = 0
         self._per_ip = connections_per_ip
+        self._barred = barred
         self._max = max_connections if max_connections is not None else connection_cap()
 
     def protocol_class(self) -> type[asyncio.Protocol]:
@@ -154,8 +158,10 @@ class Gateway:
 
     def _full(self, accepted: Acceptance) -> Refusal | None:
         retry = (("retry-after", "5"),)
+        if (error := self._barred(accepted.ip)) is not None:
+            return Refusal(HTTPStatus.FORBIDDEN, error.message, error=error)
         if not self.hub.accepting:
-            return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "This node is being shut down.", retry)
+            return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "This node takes no new clients just now.", retry)
         if self.hub.connection_count() >= self._max:
             return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "This node has no room for another connection.", retry)
         if accepted.credential is None and self.hub.unknown_from(accepted.ip) >= self._per_ip:

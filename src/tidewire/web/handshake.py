@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from tidewire.accounts.credential import Credential
+from tidewire.core.errors import RequestError
 from tidewire.core.protocol import BATCH, SUBPROTOCOLS
 
 # Cookies and proxies' additions fit well; everything that fits here is parsed in microseconds.
@@ -31,8 +32,6 @@ _PLAIN_HEAD = re.compile(
     rb"(?:[A-Za-z0-9!#$%&'*+.^_`|~-]++:[\t -~]*+\r\n)++\r\n"
 )
 _UPGRADE = b"\nupgrade: websocket\r"
-# A body, or somebody who waits to be asked for one.
-_NOT_PLAIN = re.compile(rb"\n(?:content-length|transfer-encoding|expect):")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +53,16 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An HTTP answer instead of the upgrade."""
+    """An HTTP answer instead of the upgrade.
+
+    Attributes:
+        error: What is to be said beside the message, if there is more; it has the message too.
+    """
 
     status: HTTPStatus
     message: str
     headers: tuple[tuple[str, str], ...] = ()
+    error: RequestError | None = None
 
 
 class Acceptance(msgspec.Struct, frozen=True):
@@ -98,8 +102,10 @@ def is_plain(data: bytes, policy: Policy) -> bool:
         return False
     head = data.lower()
     # Which of two such headers counts, and lists in them, is where parsers differ.
-    single = head.count(b"\nconnection:") == 1 and head.count(b"\nupgrade:") == 1 == head.count(_UPGRADE)
-    return single and _NOT_PLAIN.search(head) is None
+    if head.count(b"\nconnection:") != 1 or head.count(b"\nupgrade:") != 1 or _UPGRADE not in head:
+        return False
+    # A body, or somebody who waits to be asked for one.
+    return b"\ncontent-length:" not in head and b"\ntransfer-encoding:" not in head and b"\nexpect:" not in head
 
 
 def judge(head: bytes, policy: Policy, peer_ip: str) -> Acceptance | Refusal:
@@ -139,11 +145,16 @@ def judge(head: bytes, policy: Policy, peer_ip: str) -> Acceptance | Refusal:
 
 def response(refusal: Refusal) -> bytes:
     """Return a refusal as an HTTP response with a problem document (RFC 9457)."""
-    # Messages are ours and plain ASCII, so that no escaping is needed.
-    body = (
-        f'{{"type":"about:blank","title":"{refusal.status.phrase}","status":{refusal.status.value},'
-        f'"detail":"{refusal.message}"}}'
-    ).encode()
+    document: dict[str, object] = {
+        "type": "about:blank",
+        "title": refusal.status.phrase,
+        "status": refusal.status.value,
+        "detail": refusal.message,
+    }
+    if (error := refusal.error) is not None:
+        document |= {"code": error.code, "required_action": error.required_action, "will_not": error.will_not}
+        document |= {} if error.details is None else {"details": error.details}
+    body = msgspec.json.encode(document)
     lines = [
         f"HTTP/1.1 {refusal.status.value} {refusal.status.phrase}",
         "content-type: application/problem+json",

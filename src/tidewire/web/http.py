@@ -7,18 +7,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from tidewire.accounts.bans import Bans
 from tidewire.accounts.service import Accounts
 from tidewire.core.errors import TidewireError
+from tidewire.web.ban_guard import AddressBans, UserBans
 from tidewire.web.context import FaultBarrier, HttpCounters, RequestContext
 from tidewire.web.csrf import Csrf
+from tidewire.web.form import Forms
 from tidewire.web.login import LoginPages
+from tidewire.web.password_guard import PasswordGuard
+from tidewire.web.password_page import PasswordPage
 from tidewire.web.problem import ErrorAnswers
 from tidewire.web.security import BodyLimit, HostGuard, HttpSecurity, OriginGuard, SecurityHeaders
 from tidewire.web.session import SessionCookies, SessionLoader
+from tidewire.web.strict_query import known_parameters_only
 from tidewire.web.templating import Templates
 
 
@@ -29,9 +35,11 @@ class Door:
         app: The FastAPI application.
         csrf: Makes the tokens for forms on the pages of a logged-in user.
         counters: What was answered, for metrics.
+        answers: Makes the answers to failed requests.
     """
 
-    def __init__(self, app: FastAPI, csrf: Csrf, counters: HttpCounters) -> None:
+    def __init__(self, app: FastAPI, csrf: Csrf, counters: HttpCounters, answers: ErrorAnswers) -> None:
+        self.answers = answers
         self.app = app
         self.csrf = csrf
         self.counters = counters
@@ -44,6 +52,7 @@ def create_http(
     templates: Templates,
     rules: HttpSecurity,
     secret_key: str,
+    bans: Bans | None = None,
     title: str = "Tidewire",
     home: str = "/",
     **fastapi_options: Any,
@@ -53,6 +62,7 @@ def create_http(
     Args:
         rules: From ``HttpSecurity.build``.
         secret_key: TIDEWIRE_SECRET_KEY, for form tokens.
+        bans: Who is kept out; None keeps nobody out.
         home: Where a login leads that came from nowhere.
         fastapi_options: Passed on, such as ``lifespan``.
 
@@ -69,21 +79,35 @@ def create_http(
         "redoc_url": None,
         "openapi_url": None,
         "redirect_slashes": False,
+        "dependencies": [Depends(known_parameters_only)],
         **fastapi_options,
     }
     app = FastAPI(title=title, version=version, **options)
     for error in (TidewireError, HTTPException, RequestValidationError):
         app.add_exception_handler(error, answers.handle)
-    _add_guards(app, accounts, rules, answers, counters)
-    app.include_router(LoginPages(accounts, templates, csrf, cookies, answers, home=home).router())
-    return Door(app, csrf, counters)
+    _add_guards(app, accounts, rules, answers, counters, bans)
+    forms = Forms(templates, csrf, cookies, answers, home=home)
+    for pages in (LoginPages, PasswordPage):
+        app.include_router(pages(accounts, forms).router())
+    return Door(app, csrf, counters, answers)
 
 
 def _add_guards(
-    app: FastAPI, accounts: Accounts, rules: HttpSecurity, answers: ErrorAnswers, counters: HttpCounters
+    app: FastAPI,
+    accounts: Accounts,
+    rules: HttpSecurity,
+    answers: ErrorAnswers,
+    counters: HttpCounters,
+    bans: Bans | None,
 ) -> None:
     # The last one added runs first: read from the bottom up for the way of a request.
+    app.add_middleware(PasswordGuard, answers=answers)
+    if bans is not None:
+        app.add_middleware(UserBans, bans=bans, answers=answers)
     app.add_middleware(SessionLoader, accounts=accounts)
+    if bans is not None:
+        # Before anything of a banned address costs a look into the database.
+        app.add_middleware(AddressBans, bans=bans, answers=answers)
     app.add_middleware(OriginGuard, rules=rules, answers=answers)
     app.add_middleware(BodyLimit, rules=rules, answers=answers)
     app.add_middleware(HostGuard, rules=rules, answers=answers)

@@ -64,6 +64,10 @@ class Catalogues:
         """The codes of all languages, ascending."""
         return list(self._by_language)
 
+    def translated(self, catalogue: Catalogue, key: str, said: str) -> str:
+        """Return a sentence of ours in the language of ``catalogue``; any other than that of ``key`` as it is."""
+        return catalogue.words[key] if self._by_language[DEFAULT].words.get(key) == said else said
+
     def choose(self, request: Request) -> Catalogue:
         """Return the catalogue for the cookie's language, else for the best of Accept-Language, else the default."""
         chosen = request.cookies.get(LANGUAGE_COOKIE, "")

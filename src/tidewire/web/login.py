@@ -5,47 +5,28 @@ Every failed login reads the same. After a login the browser is sent only to a p
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
-from tidewire.accounts.http import current_principal
+from tidewire.accounts.http import caller, current_principal
 from tidewire.accounts.model import Principal
 from tidewire.accounts.service import Accounts
-from tidewire.core.errors import RequestError, Unauthenticated, WrongMediaType
-from tidewire.web.csrf import FIELD, Csrf
-from tidewire.web.problem import ErrorAnswers, error_headers, wants_html
-from tidewire.web.redirect import LOGIN, local_path
-from tidewire.web.session import SessionCookies, session_token_from_scope
-from tidewire.web.templating import Templates
-
-FORM = "application/x-www-form-urlencoded"
+from tidewire.core.errors import RequestError, Unauthenticated
+from tidewire.web.csrf import FIELD
+from tidewire.web.form import Forms, go
+from tidewire.web.redirect import LOGIN, PASSWORD, local_path
+from tidewire.web.session import session_token_from_scope
 
 
 class LoginPages:
-    """GET and POST of ``/login`` and ``/logout``.
+    """GET and POST of ``/login`` and ``/logout``."""
 
-    Args:
-        answers: Answers programs, which get no page.
-        home: Where a login leads that came from nowhere.
-    """
-
-    def __init__(
-        self,
-        accounts: Accounts,
-        templates: Templates,
-        csrf: Csrf,
-        cookies: SessionCookies,
-        answers: ErrorAnswers,
-        *,
-        home: str = "/",
-    ) -> None:
+    def __init__(self, accounts: Accounts, forms: Forms) -> None:
         self._accounts = accounts
-        self._templates = templates
-        self._csrf = csrf
-        self._cookies = cookies
-        self._answers = answers
-        self._home = home
+        self._forms = forms
 
     def router(self) -> APIRouter:
         """Return the four routes."""
@@ -60,67 +41,58 @@ class LoginPages:
         """Show the form, or send on whoever is logged in already."""
         back = local_path(request.query_params.get("next"))
         if _principal(request) is not None:
-            return _go(back or self._home)
+            return go(back or self._forms.home)
         return self._login_form(request, back)
 
     async def log_in(self, request: Request) -> Response:
         """Check the form and open a session; on any failure show the form again with the reason."""
-        form = await _fields(request)
+        form = await self._forms.fields(request)
         back, username = local_path(form.get("next")), form.get("username", "")
         try:
-            self._csrf.check_anonymous(request, form.get(FIELD))
+            self._forms.csrf.check_anonymous(request, form.get(FIELD))
             opened = await self._accounts.log_in(
                 username,
                 form.get("password", ""),
-                ip=request.client.host if request.client else "",
+                ip=caller(request),
                 user_agent=request.headers.get("user-agent", ""),
                 previous_token=session_token_from_scope(request.scope),
             )
         except RequestError as exc:
-            return self._refuse(request, exc, back, username)
-        response = _go(back or self._home)
-        self._cookies.set(request, response, opened.token)
-        return response
+            told = self._forms.for_program(request, exc)
+            return told or self._login_form(request, back, username=username, error=exc)
+        target = back or self._forms.home
+        if opened.principal.must_change_password:
+            target = f"{PASSWORD}?next={quote(target, safe='/')}"
+        return self._forms.leave(request, opened, target)
 
     async def show_logout(self, request: Request) -> Response:
         """Ask before logging out: a link must not be able to do it."""
         principal = _principal(request)
         if principal is None:
-            return _go(LOGIN)
-        return self._templates.render(request, "logout.html", {"csrf_token": self._csrf.token(principal.session_id)})
+            return go(LOGIN)
+        token = self._forms.csrf.token(principal.session_id)
+        return self._forms.templates.render(request, "logout.html", {"csrf_token": token})
 
     async def log_out(self, request: Request) -> Response:
         """End the session, close its sockets and forget the cookie."""
-        form = await _fields(request)
+        form = await self._forms.fields(request)
         principal = _principal(request)
         if principal is not None:
-            self._csrf.check(principal.session_id, form.get(FIELD))
+            self._forms.csrf.check(principal.session_id, form.get(FIELD))
             token = session_token_from_scope(request.scope)
             if token is not None:
-                await self._accounts.log_out(token, ip=request.client.host if request.client else "")
-        response = _go(LOGIN)
-        self._cookies.clear(request, response)
+                await self._accounts.log_out(token, ip=caller(request))
+        response = go(LOGIN)
+        self._forms.cookies.clear(request, response)
         return response
-
-    def _refuse(self, request: Request, error: RequestError, back: str | None, username: str) -> Response:
-        if not wants_html(request):
-            return self._answers.document(request, error)
-        return self._login_form(request, back, username=username[:200], error=error)
 
     def _login_form(
         self, request: Request, back: str | None, *, username: str = "", error: RequestError | None = None
     ) -> Response:
-        token, nonce = self._csrf.anonymous_token(request)
-        context = {
-            "csrf_token": token,
-            "next": back or "",
-            "username": username,
-            "error": None if error is None else {"message": error.message, "required_action": error.required_action},
-        }
-        response = self._templates.render(request, "login.html", context, status=200 if error is None else error.status)
-        if error is not None:
-            response.headers.update(error_headers(error))
-        self._csrf.set_cookie(request, response, nonce)
+        token, nonce = self._forms.csrf.anonymous_token(request)
+        context = {"csrf_token": token, "username": username[:200]}
+        response = self._forms.show(request, "login.html", back, error, context)
+        self._forms.csrf.set_cookie(request, response, nonce)
         return response
 
 
@@ -130,20 +102,3 @@ def _principal(request: Request) -> Principal | None:
         return current_principal(request)
     except Unauthenticated:
         return None
-
-
-async def _fields(request: Request) -> dict[str, str]:
-    """Return the text fields of a posted form. Raises WrongMediaType, and HTTPException for a malformed one."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
-        raise WrongMediaType(
-            f"This form is sent as {FORM}.",
-            required_action="Send it from the page.",
-            will_not="Tidewire will not read another format here.",
-        )
-    async with request.form(max_files=0, max_fields=10) as form:
-        return {key: value for key, value in form.items() if isinstance(value, str)}
-
-
-def _go(path: str) -> Response:
-    # 303: the browser follows with GET, whatever this request was.
-    return RedirectResponse(path, status_code=303, headers={"Cache-Control": "no-store"})

@@ -1,4 +1,4 @@
-"""The pages a person opens: start, feed, streaming, quotes, API docs, and the built files they load.
+"""The pages a person opens: start, feed, streaming, quotes, analytics, API docs, and the built files they load.
 
 It must not know what is drawn on them, how somebody logged in, or where ticks come from. Login and logout belong to
 the security side; their templates lie beside the ones used here.
@@ -20,12 +20,12 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from tidewire.accounts.http import current_principal, require_permission, require_role
-from tidewire.accounts.model import Principal, Role
+from tidewire.accounts.http import current_principal, require_permission
+from tidewire.accounts.model import Principal
 from tidewire.core.errors import NotFound
+from tidewire.web.operator_pages import add_operator_pages
 from tidewire.web.templating import Templates
 
-_Operator = Annotated[Principal, Depends(require_role(Role.ADMIN))]
 # Vite puts a content hash into every name below assets/, so such a file never changes.
 _FOREVER = "public, max-age=31536000, immutable"
 # How a quote's number looks in an address.
@@ -41,12 +41,16 @@ class PageSettings:
         demo: Whether to say that this is the demo.
         data_notice: A sentence on the origin of the data when it is not live ("real daily bars, modelled intraday
             path"); None when it is.
+        may_export: Whether what pages show may be taken away as files.
+        exports_masked: Addresses are masked in files whoever asks.
         now: Tells the time, Unix seconds; pages that show ages begin with it.
     """
 
     node: str
     demo: bool = False
     data_notice: str | None = None
+    may_export: bool = True
+    exports_masked: bool = False
     now: Callable[[], float] = time.time
 
 
@@ -73,6 +77,8 @@ def pages_router(
             "csrf_token": csrf_token(request),
             "node": settings.node,
             "demo": settings.demo,
+            "may_export": settings.may_export,
+            "exports_masked": settings.exports_masked,
         }
         return templates.render(request, template, {**context, **more})
 
@@ -102,28 +108,10 @@ def pages_router(
         )
 
     _add_quotes(router, page, settings)
-    _add_operators(router, page, settings)
+    _add_analytics(router, page, settings)
+    add_operator_pages(router, page, data_notice=settings.data_notice, now=settings.now)
     _add_documents(router, page, asyncapi)
     return router
-
-
-def _add_operators(router: APIRouter, page: Callable[..., Response], settings: PageSettings) -> None:
-    """Add the pages of those who run the place."""
-
-    @router.get("/admin/websockets")
-    def feed(request: Request, principal: _Operator) -> Response:
-        """The feed page."""
-        return page(request, principal, "admin_websockets.html", "feed", data_notice=settings.data_notice)
-
-    @router.get("/admin/connections")
-    def connections(request: Request, principal: _Operator) -> Response:
-        """The page of connections."""
-        return page(request, principal, "admin_connections.html", "connections")
-
-    @router.get("/admin/rooms")
-    def rooms(request: Request, principal: _Operator) -> Response:
-        """The page of rooms."""
-        return page(request, principal, "admin_rooms.html", "rooms")
 
 
 def _add_documents(router: APIRouter, page: Callable[..., Response], asyncapi: Mapping[str, object] | None) -> None:
@@ -170,6 +158,17 @@ def _add_quotes(router: APIRouter, page: Callable[..., Response], settings: Page
             )
         now = f"{settings.now():.3f}"
         return page(request, principal, "quote.html", "quotes", quote_id=quote_id, server_time=now)
+
+
+def _add_analytics(router: APIRouter, page: Callable[..., Response], settings: PageSettings) -> None:
+    """Add the dashboards of figures; ``page`` renders one for somebody."""
+
+    @router.get("/analytics")
+    def analytics(
+        request: Request, principal: Annotated[Principal, Depends(require_permission("analytics:read"))]
+    ) -> Response:
+        """Figures over quotes and over the platform's work."""
+        return page(request, principal, "analytics.html", "analytics", server_time=f"{settings.now():.3f}")
 
 
 class BuiltFiles(StaticFiles):

@@ -19,6 +19,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
+from tidewire.accounts.http import caller
+from tidewire.accounts.model import Principal
+from tidewire.accounts.permissions import NoteRefused, lacks_right
 from tidewire.core.errors import (
     BusError,
     InvalidFields,
@@ -85,6 +88,7 @@ class ErrorAnswers:
     def __init__(self, templates: Templates | None) -> None:
         self._templates = templates
         self._told: dict[str, Throttle] = {}
+        self.on_refused: NoteRefused = lambda principal, asked, ip: None
 
     def answer(self, request: HTTPConnection, error: Exception) -> Response:
         """Return the answer to ``error``; a browser that is not logged in is sent to the login page."""
@@ -115,7 +119,16 @@ class ErrorAnswers:
             if told:
                 cause = repr(error.__cause__)
                 log.warning("request_failed", code=error.code, message=error.message, cause=cause, failed=told)
+        if lacks_right(error):
+            self._tell_refused(request)
         return self.answer(request, error)
+
+    def _tell_refused(self, request: Request) -> None:
+        principal: Principal | None = getattr(request.state, "principal", None)
+        if principal is not None:
+            # The route as it is declared: what a caller puts into a path must not make a thousand lines.
+            route = getattr(request.scope.get("route"), "path", "?")
+            self.on_refused(principal, f"{request.method} {route}", caller(request))
 
 
 def wants_html(request: HTTPConnection) -> bool:
@@ -145,7 +158,7 @@ def _known(request: HTTPConnection, error: Exception) -> RequestError:
             retry_after_ms=2_000,
         )
     if isinstance(error, RequestValidationError):
-        return _with_status(422, "The request has fields that are missing or wrong.", "Correct the fields named.")
+        return _wrong_fields(_field_problems(error))
     if isinstance(error, HTTPException):
         return _from_http(request, error)
     return _with_status(
@@ -169,6 +182,23 @@ def _from_http(request: HTTPConnection, error: HTTPException) -> RequestError:
             405, f"This address does not answer {request.scope['method']}.", "Use a method from the Allow header."
         )
     return _with_status(error.status_code, str(error.detail), "Correct the request, then try again.")
+
+
+def _wrong_fields(problems: Sequence[FieldProblem]) -> RequestError:
+    """Return the refusal. What is wrong in an address is named in words: whoever opened it sees no list of fields."""
+    inside = [each for each in problems if each.field.startswith(("query.", "path."))]
+    named = {each.field.partition(".")[2]: each.message.rstrip(".") for each in inside}
+    if not named:
+        return _with_status(422, "The request has fields that are missing or wrong.", "Correct the fields named.")
+    words = " ".join(f"{name}: {text}." for name, text in named.items())
+    error = _with_status(
+        422,
+        f"The address asks for what cannot be: {words}"[:1_000],
+        "Correct what is named, or leave it out.",
+        will_not="Tidewire will not leave it out by itself, and show more or other things than were asked for.",
+    )
+    error.details = {"fields": {**named}}
+    return error
 
 
 def _with_status(
@@ -203,7 +233,7 @@ def _problem(request: HTTPConnection, error: RequestError, fields: Sequence[Fiel
 
 
 def _page(problem: Problem) -> dict[str, Any]:
-    names = ("status", "title", "detail", "required_action", "will_not", "correlation_id")
+    names = ("status", "code", "title", "details", "detail", "required_action", "will_not", "correlation_id")
     return {name: getattr(problem, name) for name in names}
 
 

@@ -13,10 +13,11 @@ from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse
 
 LOGIN = "/login"
+PASSWORD = "/password"  # noqa: S105 - a path
 PATH_MAX = 2_048
 # One slash, then anything but a second slash; no backslash, space, control or non-ASCII character anywhere.
 _LOCAL = re.compile(r"/(?!/)[!-\[\]-~]*")
-_OWN_FORMS = ("/login", "/logout")
+_OWN_FORMS = ("/login", "/logout", "/password")
 
 
 def local_path(text: str | None) -> str | None:
@@ -27,18 +28,18 @@ def local_path(text: str | None) -> str | None:
         parts = urlsplit(text)
     except ValueError:
         return None
-    # After a login, the login and logout forms lead nowhere.
+    # After a login, the forms of the login itself lead nowhere.
     if parts.scheme or parts.netloc or parts.path.rstrip("/") in _OWN_FORMS:
         return None
     return text
 
 
-def login_redirect(request: HTTPConnection) -> RedirectResponse:
-    """Return the way to the login page, which leads back to ``request`` if that can be asked for again."""
-    target = LOGIN
+def login_redirect(request: HTTPConnection, page: str = LOGIN) -> RedirectResponse:
+    """Return the way to the login page (or ``page``), which leads back to ``request`` if it can be asked for again."""
+    target = page
     if request.scope["method"] in ("GET", "HEAD"):
         path, query = quote(request.scope["path"]), request.scope["query_string"].decode("latin-1")
         back = local_path(f"{path}?{query}" if query else path)
         if back is not None and back != "/":
-            target = f"{LOGIN}?next={quote(back, safe='/')}"
+            target = f"{page}?next={quote(back, safe='/')}"
     return RedirectResponse(target, status_code=303, headers={"Cache-Control": "no-store"})

@@ -22,6 +22,7 @@ from tidewire.accounts.tokens import ConnectionTokens
 from tidewire.core.clock import Clock
 from tidewire.core.errors import Forbidden, InvalidRequest, RateLimited
 from tidewire.core.protocol import MAX_DEPTH, Member, RoomId, data_body
+from tidewire.core.unreadable import UNREADABLE
 from tidewire.hub.command import depth, normal_json
 from tidewire.hub.hub import Hub
 from tidewire.hub.room import EVERYBODY, RoomRules
@@ -208,7 +209,7 @@ def _read(body: bytes) -> PublishBody:
         )
     try:
         return _decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+    except UNREADABLE as exc:
         raise InvalidRequest(str(exc)[:200], required_action=action, will_not=will_not) from exc
 
 

@@ -95,7 +95,7 @@ class HostGuard:
                     will_not="Tidewire will not answer to unknown names.",
                     code="host_refused",
                 )
-                await _refuse(self._answers, error, scope, receive, send)
+                await refuse(self._answers, error, scope, receive, send)
                 return
         await self.app(scope, receive, send)
 
@@ -117,7 +117,7 @@ class OriginGuard:
         guarded = scope["type"] == "websocket" or (scope["type"] == "http" and scope["method"] not in _READS)
         error = self._judge(scope) if guarded else None
         if error is not None:
-            await _refuse(self._answers, error, scope, receive, send)
+            await refuse(self._answers, error, scope, receive, send)
             return
         await self.app(scope, receive, send)
 
@@ -153,7 +153,7 @@ class BodyLimit:
         limit = self._rules.body_limit(scope["path"])
         announced = Headers(scope=scope).get("content-length", "0")
         if not announced.isascii() or not announced.isdigit() or int(announced) > limit:
-            await _refuse(self._answers, _too_large(limit), scope, receive, send)
+            await refuse(self._answers, _too_large(limit), scope, receive, send)
             return
         await self._run_counted(limit, scope, receive, send)
 
@@ -183,7 +183,7 @@ class BodyLimit:
             if started:
                 raise
         if over and not started:
-            await _refuse(self._answers, _too_large(limit), scope, receive, send)
+            await refuse(self._answers, _too_large(limit), scope, receive, send)
 
 
 class SecurityHeaders:
@@ -261,10 +261,11 @@ def _too_large(limit: int) -> TooLarge:
         f"The request body is larger than {limit} bytes.",
         required_action="Send less at a time.",
         will_not="Tidewire will not read the rest.",
+        details={"limit": limit},
     )
 
 
-async def _refuse(answers: ErrorAnswers, error: RequestError, scope: Scope, receive: Receive, send: Send) -> None:
+async def refuse(answers: ErrorAnswers, error: RequestError, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer with ``error``; a WebSocket is refused before the upgrade."""
     if scope["type"] == "http":
         response = answers.answer(Request(scope), error)

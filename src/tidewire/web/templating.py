@@ -7,6 +7,7 @@ Source: Vite manual, "Backend Integration" (manifest format).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from tidewire.core.errors import SettingsError
+from tidewire.web.error_words import ErrorWords
 from tidewire.web.language import Catalogues
 
 HERE = Path(__file__).resolve().parent
@@ -46,7 +48,7 @@ class Templates:
         self._static_url = static_url
         self._manifest = _read_manifest(static / ".vite" / "manifest.json")
         self._jinja = Environment(loader=FileSystemLoader(templates), autoescape=True, undefined=StrictUndefined)
-        self._catalogues = Catalogues()
+        self._catalogues, self._errors = Catalogues(), ErrorWords()
         self._icons = Markup(_read_text(static / "icons.svg"))  # noqa: S704 - made by our own build from bootstrap-icons
         self._jinja.globals.update(
             scripts=self.scripts, styles=self.styles, preloads=self.preloads, asset=self.asset, icons=self.icons
@@ -59,7 +61,7 @@ class Templates:
     def styles(self, entry: str) -> list[str]:
         """Return the style sheet URLs of a Vite entry and of every chunk it imports, without repeats."""
         # A chunk's own rules come after those of what it imports, or Bootstrap would override the page.
-        chunks = reversed(self._closure(entry))
+        chunks = self._imported_first(entry)
         return list(dict.fromkeys(self._static_url + css for chunk in chunks for css in chunk.css))
 
     def preloads(self, entry: str) -> list[str]:
@@ -77,13 +79,32 @@ class Templates:
     def render(self, request: Request, name: str, context: Mapping[str, Any], *, status: int = 200) -> HTMLResponse:
         """Return template ``name`` as a page.
 
-        Beside ``context`` it sees ``request``, ``lang`` (the reader's language) and ``t(key, **values)`` (its words).
+        Beside ``context`` it sees ``request``, ``lang`` (the reader's language), ``t(key, **values)`` (its words) and
+        ``say(code, details, own)`` (an error's sentences, error_words.py) and ``translated(key, said)``.
         """
         catalogue = self._catalogues.choose(request)
-        common: dict[str, Any] = {"request": request, "lang": catalogue.language, "t": catalogue.text}
+        say = partial(self._errors.say, catalogue.language)
+        common: dict[str, Any] = {"request": request, "lang": catalogue.language, "t": catalogue.text, "say": say}
+        common["translated"] = partial(self._catalogues.translated, catalogue)
         html = self._jinja.get_template(name).render(common, **context)
         headers = {"Cache-Control": "no-store", "Content-Language": catalogue.language}
         return HTMLResponse(html, status_code=status, headers=headers)
+
+    def _imported_first(self, entry: str) -> list[ManifestEntry]:
+        """Return the entry and every chunk it imports, each after all that it imports itself."""
+        found: dict[str, ManifestEntry] = {}
+
+        def visit(name: str, above: tuple[str, ...]) -> None:
+            # Chunks may import each other.
+            if name in found or name in above:
+                return
+            chunk = self._entry(name)
+            for imported in chunk.imports:
+                visit(imported, (*above, name))
+            found[name] = chunk
+
+        visit(entry, ())
+        return list(found.values())
 
     def _closure(self, entry: str) -> list[ManifestEntry]:
         """Return the entry and every chunk it imports, breadth first, each once."""

@@ -17,7 +17,7 @@ from tidewire.feed.simulator import Simulator, SimulatorConfig
 
 KEY = "simulator-key"
 # Ceiling of every wait; reached only when something is broken.
-CEILING_S = 10.0
+CEILING_S = 45.0
 Event = dict[str, Any]
 
 

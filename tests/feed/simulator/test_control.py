@@ -32,6 +32,15 @@ async def test_state_shows_everything_and_no_key() -> None:
     assert state["tickers"][0]["day"] == "2000-03-01"
 
 
+async def test_a_body_that_cannot_be_read_is_refused_in_words() -> None:
+    """No JSON, no UTF-8, and brackets without end: each is a bad request, and the simulator goes on."""
+    async with running(control_port=0) as simulator, control_of(simulator) as control, logged_in(simulator) as peer:
+        for body in (b"{", b"\xff\xfe", b"[" * 4_000):
+            assert (await control.post("/faults/burst", content=body)).status_code == 400
+        await peer.socket.send(b'{"action":"subscribe","params":"T.AAPL","more":' + b"[" * 4_000)
+        assert (await control.post("/faults/burst")).status_code == 200
+
+
 async def test_a_press_is_answered_with_what_was_done() -> None:
     """With or without a body; the connection it names is the one that dies."""
     async with running(control_port=0) as simulator, control_of(simulator) as control, logged_in(simulator) as peer:

@@ -25,6 +25,7 @@ from starlette.routing import Route
 
 from tidewire.core.background import background
 from tidewire.core.errors import Forbidden, InvalidRequest, RequestError, SettingsError
+from tidewire.core.unreadable import UNREADABLE
 from tidewire.feed.simulator.press import Pressed
 from tidewire.feed.simulator.state import SimulatorState
 
@@ -140,7 +141,7 @@ async def _read_object(request: Request) -> object:
             raise _bad_body(f"is longer than {MAX_BODY_BYTES} bytes")
     try:
         found: object = msgspec.json.decode(body) if body.strip() else {}
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+    except UNREADABLE as exc:
         raise _bad_body(f"is no JSON ({exc})") from exc
     if not isinstance(found, dict):
         raise _bad_body("is JSON, but not an object")

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import msgspec
 
+from tidewire.core.unreadable import UNREADABLE
+
 CHANNELS = ("T", "Q", "A", "AM")
 # Channels of the stocks market that exist, but for which this simulator has no data: acknowledged, then silent.
 DATALESS_CHANNELS = ("LULD", "NOI", "FMV")
@@ -57,7 +59,7 @@ def parse_client_message(data: bytes) -> ClientMessage | None:
     """Return the message, or None if it is not one."""
     try:
         return _decode.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return None
 
 

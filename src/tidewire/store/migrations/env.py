@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from alembic import context
 
+import tidewire.store.alert_models  # noqa: F401 - its tables belong to the schema
 from tidewire.store.models import Base
 
 connection = context.config.attributes["connection"]

@@ -22,6 +22,12 @@ MOMENT = sa.DateTime(timezone=True)
 
 def upgrade() -> None:
     """Create the tables."""
+    _create_accounts()
+    _create_universes()
+    _create_log()
+
+
+def _create_accounts() -> None:
     op.create_table(
         "users",
         sa.Column("id", ROW_ID, nullable=False),
@@ -54,6 +60,9 @@ def upgrade() -> None:
     )
     op.create_index("ix_sessions_user_id", "sessions", ["user_id"])
     op.create_index("ix_sessions_expires_at", "sessions", ["expires_at"])
+
+
+def _create_universes() -> None:
     op.create_table(
         "universes",
         sa.Column("id", ROW_ID, nullable=False),
@@ -74,6 +83,9 @@ def upgrade() -> None:
             ["universe_id"], ["universes.id"], name="fk_universe_members_universe_id", ondelete="CASCADE"
         ),
     )
+
+
+def _create_log() -> None:
     op.create_table(
         "admin_activity_logs",
         sa.Column("id", ROW_ID, nullable=False),
