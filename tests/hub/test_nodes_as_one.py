@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable
 from typing import Any, get_args
@@ -244,3 +245,23 @@ async def test_foreign_bytes_are_counted() -> None:
             three.bus.publish(CHANNEL, [noise])
         assert three.nodes[0].statistics()["malformed"] == 4
         assert len(three.nodes[0].living()) == 3
+
+
+async def test_a_mute_node_is_waited_for_once() -> None:
+    """Who did not answer in time is not waited for again by who is in a hurry, until it says something."""
+
+    async def ask(*, patient: bool) -> tuple[bool, list[str]]:
+        """Return whether the answer came at once, and who is missing."""
+        asking = asyncio.ensure_future(three.nodes[0].ask("connection", msgspec.msgpack.encode("c"), patient=patient))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        return asking.done(), [each.node for each in (await asking).silent]
+
+    async with started() as three:
+        assert await ask(patient=False) == (True, [])
+        three.nodes[2].rounds.listening.stop()
+        assert await ask(patient=False) == (False, ["n3"])
+        assert await ask(patient=False) == (True, ["n3"])
+        assert await ask(patient=True) == (False, ["n3"])
+        await three.clock.advance(BEAT_EVERY_S)
+        assert await ask(patient=False) == (False, ["n3"])

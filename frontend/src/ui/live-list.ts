@@ -3,7 +3,17 @@
  * The order is taken anew when the operator asks, or every ten seconds while nothing in the table is pointed at, focused
  * or chosen. It must not know the server or what a row is.
  */
-import { type Answer, isNothing, type Moves, noPlaces, pending, type Places, refresh, take } from "../state/places";
+import {
+  type Answer,
+  isNothing,
+  type Moves,
+  noPlaces,
+  pending,
+  type Place,
+  type Places,
+  refresh,
+  take,
+} from "../state/places";
 import { part, setAttribute, setHidden, setText } from "./dom";
 import { type Column, type Head, ListRow } from "./list-row";
 import { clock, count, t } from "./text";
@@ -34,6 +44,8 @@ export class LiveList<R> {
   private readonly all: HTMLInputElement | null;
   private pointed = false;
   private anew = true;
+  /** How far the server's clock is ahead of ours, seconds. */
+  private ahead = 0;
 
   /** `root` holds the table, the line on the order and its button, marked with `data-part`. */
   constructor(root: HTMLElement, options: ListOptions<R>) {
@@ -64,7 +76,7 @@ export class LiveList<R> {
     this.all?.addEventListener("change", () => this.choose(this.ids("here"), this.all?.checked ?? false));
     for (const button of this.root.querySelectorAll<HTMLButtonElement>("thead [data-sort]"))
       button.addEventListener("click", () => this.options.sortPressed?.(button.dataset["sort"] ?? ""));
-    part(this.root, "take").addEventListener("click", () => this.take(Date.now() / 1000));
+    part(this.root, "take").addEventListener("click", () => this.take(Date.now() / 1000 + this.ahead));
   }
 
   /** The next answer is to another question: its order counts, and nothing has moved. */
@@ -73,9 +85,10 @@ export class LiveList<R> {
     this.choose([...this.chosen], false);
   }
 
-  /** Takes an answer. `now`: Unix seconds; `unknown`: whether a row's absence proves nothing. */
+  /** Takes an answer. `now`: server time, Unix seconds; `unknown`: whether a row's absence proves nothing. */
   answer(answer: Answer<R>, now: number, unknown: (row: R) => boolean): void {
     const { idOf } = this.options;
+    this.ahead = now - Date.now() / 1000;
     this.places = refresh(this.places, answer, idOf, unknown);
     const { takenAt } = this.places;
     const empty = this.places.places.length === 0;
@@ -84,12 +97,12 @@ export class LiveList<R> {
     this.choose(this.ids("gone"), false);
   }
 
-  /** Takes the server's order. */
+  /** Takes the server's order. `now`: server time, Unix seconds. */
   take(now: number): void {
     const focused = document.activeElement;
     this.places = take(this.places, this.options.idOf, now, this.anew);
     this.anew = false;
-    this.layOut();
+    this.layOut(now);
     // A row that is moved in the document loses the focus.
     if (focused instanceof HTMLElement && this.body.contains(focused)) focused.focus({ preventScroll: true });
   }
@@ -154,8 +167,8 @@ export class LiveList<R> {
     setHidden(part(this.root, "take"), !still);
   }
 
-  /** Adds, moves and removes rows; those that stand where they stood are not touched. */
-  private layOut(): void {
+  /** Adds, moves and removes rows; those that stand where they stood are not touched, and none appears empty. */
+  private layOut(now: number): void {
     const wanted = new Set(this.places.places.map((place) => place.id));
     for (const [id, row] of this.rows) {
       if (wanted.has(id)) continue;
@@ -164,15 +177,16 @@ export class LiveList<R> {
     }
     let before: Element | null = this.body.firstElementChild;
     for (const place of this.places.places) {
-      const row = this.rows.get(place.id) ?? this.make(place.id, place.row);
+      const row = this.rows.get(place.id) ?? this.make(place, now);
       if (row.root === before) before = before.nextElementSibling;
       else this.body.insertBefore(row.root, before);
     }
   }
 
-  private make(id: string, row: R): ListRow<R> {
-    const made = new ListRow(id, row, this.options.nameOf(row), this.heads, this.columns);
-    this.rows.set(id, made);
+  private make(place: Place<R>, now: number): ListRow<R> {
+    const made = new ListRow(place.id, place.row, this.options.nameOf(place.row), this.heads, this.columns);
+    made.draw(place, { now });
+    this.rows.set(place.id, made);
     return made;
   }
 

@@ -12,7 +12,7 @@ from tidewire.bus.wire import Refusal
 from tidewire.core.errors import BusError
 
 # ARGV 1 our name, 2 our number, 3 the limit, 4 life in ms.
-_TAKE = Script(
+_PUT = Script(
     """#!lua
 local sum = tonumber(ARGV[2])
 local fields = redis.call('HGETALL', KEYS[1])
@@ -21,12 +21,9 @@ for i = 1, #fields, 2 do
     sum = sum + tonumber(fields[i + 1])
   end
 end
-if sum > tonumber(ARGV[3]) then
-  return 0
-end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
-return 1
+return sum <= tonumber(ARGV[3]) and 1 or 0
 """
 )
 _LIFE_MS = b"%d" % (LIFE_S * 1000)
@@ -38,10 +35,10 @@ class RedisUserCounts:
     def __init__(self, commands: Commands) -> None:
         self._commands = commands
 
-    async def take(self, user_id: int, node: str, count: int, limit: int) -> bool:
-        """Write ``node``'s number unless all together are too many. Raises BusError."""
+    async def put(self, user_id: int, node: str, count: int, limit: int) -> bool:
+        """Write ``node``'s number and say whether all together are at most ``limit``. Raises BusError."""
         arguments = (node.encode(), b"%d" % count, b"%d" % limit, _LIFE_MS)
-        return await self._ask(b"EVAL", _TAKE.source, b"1", _key(user_id), *arguments) == 1
+        return await self._ask(b"EVAL", _PUT.source, b"1", _key(user_id), *arguments) == 1
 
     async def write(self, user_id: int, node: str, count: int) -> None:
         """Write ``node``'s number. Raises BusError."""

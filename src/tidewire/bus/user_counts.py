@@ -16,8 +16,8 @@ REWRITE_EVERY_S = 6 * 3_600.0
 class UserCounts(Protocol):
     """Every call answers within its own deadline or raises BusError."""
 
-    async def take(self, user_id: int, node: str, count: int, limit: int) -> bool:
-        """Write ``node``'s number if all numbers together are at most ``limit``; say whether it was written."""
+    async def put(self, user_id: int, node: str, count: int, limit: int) -> bool:
+        """Write ``node``'s number, in one step with the answer: whether all together are at most ``limit``."""
         ...
 
     async def write(self, user_id: int, node: str, count: int) -> None:

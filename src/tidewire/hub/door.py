@@ -23,6 +23,7 @@ from tidewire.hub.command import answer
 from tidewire.hub.lifecycle import State
 from tidewire.hub.session import Peer, Session, Socket
 from tidewire.hub.switchboard import HubOptions, Switchboard
+from tidewire.hub.user_limit import Seat
 
 _log = structlog.get_logger(__name__)
 
@@ -123,7 +124,7 @@ class Door:
     async def promote(self, session: Session, token: str) -> None:
         """Let an anonymous connection say who it is. Raises RequestError."""
         principal = await self._ask(session, token)
-        if not await self._prepare(principal):
+        if not await self._certain(principal, await self._prepare(principal)):
             self._board.close(session, 4504)
             return
         try:
@@ -225,13 +226,17 @@ class Door:
     async def _check(self, session: Session, credential: Credential, request_id: MessageId | None) -> None:
         board, admitted = self._board, False
         principal: Principal | None = None
+        seat: Seat = "refused"
         try:
             async with self._turn:
                 # Who has gone while waiting for a turn is not looked up.
                 if not session.lifecycle.ended:
                     principal = await self._who(credential)
                 if principal is not None:
-                    admitted = await self._prepare(principal)
+                    seat = await self._prepare(principal)
+            # Without the turn: this may take seconds, and those behind need not wait for it.
+            if principal is not None:
+                admitted = await self._certain(principal, seat)
         except StoreError:
             board.close(session, 4101)
             return
@@ -272,15 +277,21 @@ class Door:
         else:
             self._begin(session, principal, request_id)
 
-    async def _prepare(self, principal: Principal) -> bool:
+    async def _prepare(self, principal: Principal) -> Seat:
         """Make the user's own room ready, which is entered with the welcome; say whether there is room for one more.
 
-        If so, ``limit.arrived`` must follow. Raises BusError.
+        ``_certain`` must follow. Raises BusError.
         """
         shared = self._board.shared
         if shared is not None and self._board.rooms.has_family("user"):
             await shared.ready(own_room(principal.user_id))
         return await self._board.limit.admit(principal.user_id)
+
+    async def _certain(self, principal: Principal, seat: Seat) -> bool:
+        """Return whether there is room for one more; if so, ``limit.arrived`` must follow. Raises BusError."""
+        if seat == "disputed":
+            return await self._board.limit.settle(principal.user_id)
+        return seat == "taken"
 
     def _begin(self, session: Session, principal: Principal | None, request_id: MessageId | None) -> None:
         board = self._board

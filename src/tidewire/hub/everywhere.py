@@ -8,7 +8,7 @@ Source: contract.md section 6 (``/api/v1/admin/connections``).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -179,7 +179,7 @@ class Everywhere:
                 _ToPrefix,
                 lambda to: local.publish_prefix(to.prefix, to.body, kind=to.kind, key=to.key),
             ),
-            "user_connections": _handler(int, local.user_connections),
+            "users_connections": _handler(list[int], lambda ids: [local.user_connections(each) for each in ids]),
             "occupied": _handler(str, local.occupied_rooms),
         }
 
@@ -222,10 +222,11 @@ class Everywhere:
                 return Found(_placed(kick.connection, reply), kick.was_closing, [], "")
         return Found(None, False, replies.silent, replies.cut_off)
 
-    async def connections_elsewhere(self, user_id: int) -> int:
-        """Return how many connections a user has on other nodes; one that does not answer has none that count."""
-        replies = await self._nodes.ask("user_connections", _encode(user_id))
-        return sum(_read(reply, int) for reply in replies.answers if reply.instance != self._nodes.node)
+    async def connections_elsewhere(self, user_ids: Sequence[int]) -> list[int]:
+        """Return how many connections each user has on other nodes; one that does not answer has none that count."""
+        replies = await self._nodes.ask("users_connections", _encode(user_ids), patient=False)
+        others = [_read(reply, list[int]) for reply in replies.answers if reply.instance != self._nodes.node]
+        return [sum(numbers) for numbers in zip(*others, strict=True)] if others else [0] * len(user_ids)
 
     async def send_to_user(self, user_id: int, encoded: bytes) -> Sent:
         """Send an encoded message to all connections of a user, wherever they are."""

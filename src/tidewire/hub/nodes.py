@@ -10,7 +10,6 @@ Source: contract.md section 6 (``/api/v1/admin/connections``); reliability.md 4,
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -136,6 +135,8 @@ class Nodes:
         self._started_at = clock.time()
         self._seen: dict[str, tuple[float, NodeInfo]] = {}
         self._asked: dict[str, _Question] = {}
+        # Who was asked, did not answer in time, and has not been heard since.
+        self._mute: set[str] = set()
         loop = WatchedLoop("nodes", BEAT_EVERY_S, self._beat, clock)
         self.rounds = Rounds(loop, Listening(bus, {CHANNEL: self._receive}, state=self._bus_changed))
         self.malformed = 0
@@ -192,29 +193,37 @@ class Nodes:
         ]
 
     async def ask(
-        self, what: str, payload: bytes = b"", *, enough: Callable[[bytes], bool] = lambda _: False
+        self,
+        what: str,
+        payload: bytes = b"",
+        *,
+        enough: Callable[[bytes], bool] = lambda _: False,
+        patient: bool = True,
     ) -> Replies:
         """Ask every node, this one included, and return what came in time.
 
         Args:
             what: One of ``handlers``.
             enough: Whether an answer is all that is wanted, so that nobody else need be waited for.
+            patient: Also wait for nodes that left the last question unanswered and have not been heard since.
         """
         mine = Reply(self.name, self.node, self.handlers[what](payload))
         if enough(mine.payload):
             return Replies([mine], [], "")
         known = {info.node: info.name for _, info in self._known()}
-        question = _Question({info.node for info in self.living()[1:]}, enough)
+        living = {info.node for info in self.living()[1:]}
+        question = _Question(living if patient else living - self._mute, enough)
         number = secrets.token_hex(8)
         self._asked[number] = question
         try:
             if self._say(_Ask(self.node, number, what, payload)) and question.waits_for:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._answer_within_s):
-                        await question.done.wait()
+                async with asyncio.timeout(self._answer_within_s):
+                    await question.done.wait()
+        except TimeoutError:
+            self._mute |= question.waits_for
         finally:
             del self._asked[number]
-        return self._replies(mine, question, known)
+        return self._replies(mine, question, known, living)
 
     def statistics(self) -> dict[str, int]:
         """Return counters, and how many nodes live."""
@@ -229,15 +238,16 @@ class Nodes:
 
     # ---- inside
 
-    def _replies(self, mine: Reply, question: _Question, known: Mapping[str, str]) -> Replies:
+    def _replies(self, mine: Reply, question: _Question, known: Mapping[str, str], living: set[str]) -> Replies:
         good = {each.node: each for each in question.answers if each.understood}
         answers = [Reply(known.get(node, node.rpartition(":")[0]), node, each.payload) for node, each in good.items()]
         if any(question.enough(each.payload) for each in answers):
             return Replies([mine, *answers], [], "")
         strange = [each.node for each in question.answers if not each.understood]
-        silent = [self._silent(node, "no_answer") for node in question.waits_for]
+        missing = living.difference(good, strange)
+        silent = [self._silent(node, "no_answer") for node in missing]
         silent += [self._silent(node, "other_version") for node in strange]
-        silent += [each for each in self.overdue() if each.instance not in good | dict.fromkeys(question.waits_for)]
+        silent += [each for each in self.overdue() if each.instance not in missing.union(good)]
         status = self._bus.status()
         cut_off = "" if self._bus.reaches(CHANNEL) else f"the bus is down: {status.reason}"
         self.incomplete += bool(silent or cut_off)
@@ -255,6 +265,7 @@ class Nodes:
             for node, (at, _) in list(self._seen.items()):
                 if now - at > GONE_AFTER_S:
                     del self._seen[node]
+                    self._mute.discard(node)
         return list(self._seen.values())
 
     def _overdue(self, at: float) -> bool:
@@ -299,10 +310,13 @@ class Nodes:
                 self._hear(message)
             elif isinstance(message, _Ask):
                 self._answer(message)
-            elif message.to == self.node and message.id in self._asked:
-                self._asked[message.id].take(message)
+            elif message.to == self.node:
+                self._mute.discard(message.node)
+                if message.id in self._asked:
+                    self._asked[message.id].take(message)
 
     def _hear(self, info: NodeInfo) -> None:
+        self._mute.discard(info.node)
         if info.leaving:
             self._seen.pop(info.node, None)
         else:

@@ -1,13 +1,15 @@
 """How many connections a user may have, on all nodes together.
 
 A newcomer is counted where all nodes can see it, in one step with the check. Only when that says no are the nodes
-themselves asked: a dead or frozen one cannot refuse anybody, its numbers are forgotten. It must not know sessions or
-credentials. Without other nodes there is nothing but the own number.
+themselves asked, in one question for all who wait for the answer: a dead or frozen one cannot refuse anybody. It must
+not know sessions or credentials. Without other nodes there is nothing but the own number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from typing import Literal
 
 import structlog
 
@@ -17,8 +19,10 @@ from tidewire.core.errors import BusError
 
 _log = structlog.get_logger(__name__)
 
-# Returns how many connections a user has on other nodes, as those that live say themselves.
-Elsewhere = Callable[[int], Awaitable[int]]
+# Returns how many connections each of these users has on other nodes, as those that live say themselves.
+Elsewhere = Callable[[Sequence[int]], Awaitable[Sequence[int]]]
+# "disputed": the shared numbers say no, but some may be of nodes that are gone; ``settle`` finds out.
+Seat = Literal["taken", "refused", "disputed"]
 
 
 class UserLimit:
@@ -54,6 +58,9 @@ class UserLimit:
         self._node = node
         self._spawn = spawn
         self._coming: dict[int, int] = {}
+        # Who is to be asked about in the next question -> what they have elsewhere, or why that is not known.
+        self._disputed: dict[int, asyncio.Future[int | Exception]] = {}
+        self._asking = False
         self._dirty: set[int] = set()
         self._busy = False
         self._rewrite_at = clock.monotonic() + REWRITE_EVERY_S
@@ -65,18 +72,29 @@ class UserLimit:
         """Return how many connections a user has here or is about to have."""
         return self._own(user_id) + self._coming.get(user_id, 0)
 
-    async def admit(self, user_id: int) -> bool:
-        """Return whether one more connection is allowed; if so, it counts until ``arrived``. Raises BusError."""
+    async def admit(self, user_id: int) -> Seat:
+        """Return whether one more connection is allowed; unless refused, it counts until ``arrived``. Raises BusError.
+
+        A "disputed" one must go through ``settle``, which may take as long as a silent node is waited for.
+        """
         self._coming[user_id] = self._coming.get(user_id, 0) + 1
-        if self._slots is None and self.count(user_id) <= self._limit:
-            return True
+        seat: Seat = "refused"
+        try:
+            seat = await self._seat(user_id)
+        finally:
+            if seat == "refused":
+                self._refuse(user_id)
+        return seat
+
+    async def settle(self, user_id: int) -> bool:
+        """Return whether a disputed connection is allowed; if so, it counts until ``arrived``. Raises BusError."""
         allowed = False
         try:
-            allowed = await self._allowed(user_id)
+            if self.elsewhere is not None:
+                allowed = await self._count_elsewhere(user_id, self.elsewhere) + self.count(user_id) <= self._limit
         finally:
             if not allowed:
-                self.arrived(user_id)
-        self.refused += not allowed
+                self._refuse(user_id)
         return allowed
 
     def arrived(self, user_id: int) -> None:
@@ -111,19 +129,46 @@ class UserLimit:
 
     # ---- inside
 
-    async def _allowed(self, user_id: int) -> bool:
+    def _refuse(self, user_id: int) -> None:
+        self.refused += 1
+        self.arrived(user_id)
+
+    async def _seat(self, user_id: int) -> Seat:
         if self.count(user_id) > self._limit:
-            return False
-        if self._slots is None or await self._slots.take(user_id, self._node, self.count(user_id), self._limit):
-            return True
-        if self.elsewhere is None:
-            return False
-        self.asked += 1
-        if await self.elsewhere(user_id) + self.count(user_id) > self._limit:
-            return False
-        # What the shared numbers hold beyond that is of nodes that are gone; those that live write theirs anew.
-        await self._slots.write(user_id, self._node, self.count(user_id))
-        return True
+            return "refused"
+        if self._slots is None or await self._slots.put(user_id, self._node, self.count(user_id), self._limit):
+            return "taken"
+        return "disputed" if self.elsewhere is not None else "refused"
+
+    async def _count_elsewhere(self, user_id: int, elsewhere: Elsewhere) -> int:
+        """Return how many connections a user has on other nodes, from the next question to them."""
+        waiting = self._disputed.get(user_id)
+        if waiting is None:
+            waiting = self._disputed[user_id] = asyncio.get_running_loop().create_future()
+        if not self._asking:
+            self._asking = True
+            self._spawn(self._ask(elsewhere), "user-limit-ask")
+        # Several may wait for it; who gives up takes the answer from nobody.
+        answer = await asyncio.shield(waiting)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def _ask(self, elsewhere: Elsewhere) -> None:
+        """Ask about all who wait, and those who come meanwhile in the next question."""
+        try:
+            while self._disputed:
+                asked, self._disputed = self._disputed, {}
+                self.asked += 1
+                answers: Sequence[int | Exception]
+                try:
+                    answers = await elsewhere(list(asked))
+                except Exception as error:  # noqa: BLE001 - whoever waits gets it, and its own root tells it
+                    answers = [error] * len(asked)
+                for waiting, answer in zip(asked.values(), answers, strict=True):
+                    waiting.set_result(answer)
+        finally:
+            self._asking = False
 
     async def _write(self, slots: UserCounts) -> None:
         try:
