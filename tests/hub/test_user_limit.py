@@ -59,7 +59,7 @@ def others(node: Node) -> Others:
 
 
 async def test_who_is_disputed_keeps_nobody_else_waiting(node: Node, others: Others) -> None:
-    """More than have a turn wait for an answer: the next one is welcomed. Then all are, after three questions at most."""
+    """More than have a turn wait for an answer: the next is welcomed. Then all are, after three questions at most."""
     disputed = [node.connect(f"user-{user_id}") for user_id in USERS]
     await until(lambda: len(others.questions) == 1)
     await node.client("user-2")
