@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.support.coming_and_going import cycle
 from tests.support.crowd import Crowd
-from tests.support.house import POOLED, housing, pooled, without_pool
+from tests.support.house import POOLED, WRITERS, housing, pooled, without_pool
 from tests.support.population import populate
 
 NOTHING = ("connections", "users", "requests", "outbox_bytes", "unknown", "deadlines", "failures")
@@ -35,7 +35,7 @@ def test_what_came_and_went_leaves_nothing(tmp_path: Path) -> None:
             assert house.metric("tidewire_hub_opened_total") == WARM_UP + CYCLES + 1
         after = house.settled(lambda now: without_pool(now) == baseline)
         assert without_pool(after) == baseline
-        assert pooled(after) <= POOLED
+        assert POOLED <= pooled(first) <= pooled(after) <= POOLED + WRITERS
 
 
 def _held(now: dict[str, Any]) -> dict[str, Any]:

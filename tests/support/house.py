@@ -11,7 +11,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +26,10 @@ ROOM = "app:hall"
 BLOCK_S = 3.0
 # Half handshakes are cut after 10 s, closing ones after 2 s, and absences are held back for a while.
 SETTLE_S = 30.0
-# Most database connections: full pools, and on SQLite the ones for whole transactions of the two uses that write.
-POOLED = sum(limits.connections for limits in (REQUESTS, BACKGROUND, PROBE)) + 2
+# Database connections: full pools from the start, and once they have written, those that whole transactions of the two
+# uses that write have to a SQLite file.
+POOLED = sum(limits.connections for limits in (REQUESTS, BACKGROUND, PROBE))
+WRITERS = 2
 
 
 @dataclass(frozen=True)
@@ -60,17 +61,6 @@ class House:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as refused:
             return refused.code, ""
-
-    def fill_pools(self) -> None:
-        """Ask so much at once that the pool of requests is full; each of its connections costs memory for good."""
-        users = len(self.people.cookies)
-        with ThreadPoolExecutor(POOLED * 2) as pool:
-            for _ in range(50):
-                if pooled(self.holdings()) > REQUESTS.connections:
-                    return
-                done = [*pool.map(lambda n: self.get("/api/v1/quotes", n % users)[0], range(POOLED * 16))]
-                assert set(done) <= {200, 503}, set(done)
-        raise AssertionError(f"only {pooled(self.holdings())} connections")
 
     def metric(self, name: str) -> float:
         """Return a metric; labels belong to its name."""

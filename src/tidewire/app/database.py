@@ -85,6 +85,8 @@ async def opened_storage(url: str, clock: Clock) -> AsyncIterator[Storage]:
         watch = Watch((requests, background), clock)
         try:
             await watch.start()
+            for use in (requests, background):
+                await use.fill()
             yield Storage(requests, background, watch)
         finally:
             await watch.stop()

@@ -11,7 +11,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Set
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from weakref import WeakSet
@@ -125,6 +125,20 @@ class Database:
         except OSError as exc:
             raise translate(exc) from exc
         await self.ping()
+
+    async def fill(self) -> None:
+        """Open every connection that the pool may have, if that costs nobody else anything (SQLite). Raises StoreError.
+
+        Each takes memory for good: better at the start than a week later with a burst, when it looks like a leak.
+        """
+        if self.kind != "sqlite":
+            return
+        try:
+            async with AsyncExitStack() as opened:
+                for _ in range(self.bulkhead.connections):
+                    await opened.enter_async_context(self._engine.connect())
+        except FOREIGN as exc:
+            raise translate(exc) from exc
 
     async def stop(self) -> None:
         """Close every connection. Idempotent."""
