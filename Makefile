@@ -29,9 +29,9 @@ demo: setup ## the whole platform on http://127.0.0.1:8000
 browser: $(SETUP)
 	$(BIN)/python -m tests.support.chromium
 
-test: setup browser ## the tests, against real Valkey, Postgres and Chromium: what fits into a quarter of an hour
+test: setup browser ## the tests, against real Valkey, Postgres and Chromium: what fits into a quarter of an hour; few that fail are tried once more
 	$(BIN)/python hatch_build.py run test
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not long"
+	$(BIN)/python .ci/test.py -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not long"
 
 test-all: setup browser ## every test, the long ones too
 	$(BIN)/python hatch_build.py run test

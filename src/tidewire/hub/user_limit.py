@@ -163,7 +163,9 @@ class UserLimit:
                 answers: Sequence[int | Exception]
                 try:
                     answers = await elsewhere(list(asked))
-                except Exception as error:  # noqa: BLE001 - whoever waits gets it, and its own root tells it
+                except Exception as error:  # noqa: BLE001 - a task's root: whoever waits gets it
+                    will_not = "Tidewire will not let in whom it cannot count."
+                    _log.warning("users_uncounted", users=len(asked), error=repr(error)[:200], will_not=will_not)
                     answers = [error] * len(asked)
                 for waiting, answer in zip(asked.values(), answers, strict=True):
                     waiting.set_result(answer)
