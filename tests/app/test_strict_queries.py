@@ -9,6 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.app.test_refusals import lines
 from tests.support.platform import Served, served
 
 A = "/api/v1/admin"
@@ -98,3 +99,19 @@ async def test_who_may_not_look_is_told_that_first(site: Served) -> None:
         answer = await nobody.get(f"{A}/users", params={"colour": "blue"})
         assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
         assert "sort" not in answer.text
+
+
+async def test_who_lacks_the_right_is_told_that_whatever_the_query(site: Served) -> None:
+    """Every operators' route answers bob with 403 and nothing of its parameters; the refusals are written down."""
+    await site.log_in("bob")
+    async with site.http("bob") as http:
+        async with site.http("ada") as schema:
+            paths = (await schema.get("/openapi.json")).json()["paths"]
+        guarded = [path for path, each in paths.items() if path.startswith(A) and "get" in each]
+        assert len(guarded) > 20
+        for path in guarded:
+            answer = await http.get(path.replace("{", "").replace("}", ""), params={"colour": "blue"})
+            assert (answer.status_code, answer.json()["code"]) == (403, "permission_denied"), (path, answer.text[:200])
+            assert "colour" not in answer.text
+    refused = {target for _, action, target, _, _ in await lines(site) if action == "access.refused"}
+    assert refused == {f"GET {path}" for path in guarded}

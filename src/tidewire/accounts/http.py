@@ -8,6 +8,7 @@ the door puts it on the request.
 from __future__ import annotations
 
 from collections.abc import Callable
+from weakref import WeakSet
 
 from fastapi import Request
 from starlette.requests import HTTPConnection
@@ -15,6 +16,9 @@ from starlette.requests import HTTPConnection
 from tidewire.accounts.api_keys import PREFIX, ApiKeys
 from tidewire.accounts.model import Principal, Role
 from tidewire.core.errors import Forbidden, StoreError, Unauthenticated
+
+# The dependencies that let only some pass: whatever else is wrong with a request, they are asked first.
+GUARDS: WeakSet[Callable[[Request], Principal]] = WeakSet()
 
 
 def current_principal(request: Request) -> Principal:
@@ -51,6 +55,7 @@ def require_role(role: Role) -> Callable[[Request], Principal]:
             )
         return principal
 
+    GUARDS.add(dependency)
     return dependency
 
 
@@ -68,6 +73,7 @@ def require_permission(permission: str) -> Callable[[Request], Principal]:
             )
         return principal
 
+    GUARDS.add(dependency)
     return dependency
 
 

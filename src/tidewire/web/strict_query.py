@@ -7,30 +7,35 @@ know any route: what one takes is read from its declaration. Source: contract.md
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, get_args, get_origin
 
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
+
+from tidewire.accounts.http import GUARDS
 
 # A refusal names so many at most, and so much of each: what a caller puts there has no bound of its own.
 _NAMED_MAX, _NAME_CHARS = 20, 40
 
 
 def known_parameters_only(request: HTTPConnection) -> None:
-    """Pass what the route takes, for every route of an API. Raises RequestValidationError."""
+    """Pass what the route takes, for every route of an API. Raises RequestValidationError, or what its guards raise."""
     route = request.scope.get("route")
-    if not request.scope["query_string"] or not isinstance(route, APIRoute) or not route.path.startswith("/api/"):
+    if not isinstance(request, Request) or not isinstance(route, APIRoute) or not route.path.startswith("/api/"):
         return
     if getattr(request.state, "principal", None) is None and "authorization" not in request.headers:
-        # Strangers are refused as such, before anything is said of the route.
+        # Strangers are refused as such, before anything is said of the route, also where the route itself asks.
         return
     taken = dict(_parameters(route.dependant))
     given = Counter(name for name, _ in request.query_params.multi_items())
     problems = [problem for name, times in given.items() if (problem := _problem(name, times, taken)) is not None]
     if problems:
+        # Who may not call it is told that, not what it takes.
+        for guard in _guards(route.dependant):
+            guard(request)
         raise RequestValidationError(problems[:_NAMED_MAX])
 
 
@@ -51,6 +56,12 @@ def _parameters(dependant: Dependant) -> Iterator[tuple[str, bool]]:
         yield field.alias, _is_list(field.field_info.annotation)
     for needed in dependant.dependencies:
         yield from _parameters(needed)
+
+
+def _guards(dependant: Dependant) -> Iterator[Callable[[Request], object]]:
+    for needed in dependant.dependencies:
+        yield from (guard for guard in GUARDS if guard is needed.call)
+        yield from _guards(needed)
 
 
 def _is_list(annotation: Any) -> bool:
