@@ -64,6 +64,12 @@ async def test_a_connection_is_listed_and_closed_from_another_node(tmp_path: Pat
             (room,) = (await http.get("/api/v1/admin/rooms", params={"prefix": "app:"})).json()["rooms"]
             assert (room["room_id"], room["members"], room["present"], room["agreed"]) == ("app:desk", 2, 2, True)
             assert sorted((each["node"], each["members"]) for each in room["nodes"]) == [("one", 1), ("two", 1)]
+            for list_ in (LIST, "/api/v1/admin/rooms"):
+                assert [each["node"] for each in (await http.get(list_, params={"node": "two"})).json()["nodes"]] == [
+                    "two"
+                ]
+                for path, form in ((list_, {}), (f"{list_}/export", {"format": "csv"})):
+                    problem(await http.get(path, params={"node": "three", **form}), 404, "not_found")
             names = (await http.get("/api/v1/admin/nodes")).json()["nodes"]
             assert sorted((each["node"], each["reach"]["room_log"]["circuit"]) for each in names) == [
                 ("one", "closed"), ("two", "closed"),

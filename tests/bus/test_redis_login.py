@@ -20,6 +20,7 @@ from tests.support.fault_proxy import FaultProxy
 from tests.support.scripted_broker import ScriptedBroker
 from tests.support.sockets import assert_all_closed, open_sockets
 from tests.support.valkey import BareClient, ValkeyProcess
+from tests.support.waiting import until
 from tidewire.bus.redis import RedisBus
 from tidewire.bus.wire import BrokerLimits
 from tidewire.core.errors import BusError
@@ -172,6 +173,8 @@ async def test_no_permission_for_a_channel(make_bus: MakeBus, valkey: ValkeyProc
         bus.publish(f"{channel}:forbidden", [b"1", b"2"])
         bus.publish(f"{channel}:allowed", [b"3"])
         assert await inbox.wait(1) == [b"3"]
+        # The answers come on another connection than the message.
+        await until(lambda: bus.status().lost == 2)
     status = bus.status()
     assert (status.published, status.lost, status.unconfirmed, status.reconnects) == (3, 2, 0, 0)
     assert [entry["count"] for entry in logs if entry["event"] == "bus_message_rejected"] == [1]

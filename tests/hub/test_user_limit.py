@@ -82,6 +82,7 @@ async def test_only_who_is_within_the_limit_is_let_in(node: Node, others: Others
         await client.take("connection")
     assert [client.socket.closed for client in clients if client.socket.closed] == [(4504, "connection_limit")] * 2
     assert node.hub.user_connections(USERS[0]) == 3
+    assert node.hub.statistics().limit["refused"] == 2
 
 
 async def test_a_question_that_fails_lets_nobody_in(node: Node, others: Others) -> None:
@@ -92,5 +93,6 @@ async def test_a_question_that_fails_lets_nobody_in(node: Node, others: Others) 
     await until(lambda: all(client.socket.closed for client in clients))
     assert {client.socket.closed[0] for client in clients if client.socket.closed} == {4100}
     assert [node.hub.user_connections(user_id) for user_id in USERS[:2]] == [0, 0]
+    assert node.hub.statistics().limit["refused"] == 0
     others.error = None
     await node.client(f"user-{USERS[0]}")

@@ -73,7 +73,7 @@ export function isPassing(problem: Problem): boolean {
 
 /** Whether a server refuses what is asked for, not who asks. */
 export function isRefusedQuestion(status: number): boolean {
-  return status === 400 || status === 422;
+  return status === 400 || status === 404 || status === 422;
 }
 
 export function silence(reason: string): Problem {

@@ -83,7 +83,8 @@ class UserLimit:
             seat = await self._seat(user_id)
         finally:
             if seat == "refused":
-                self._refuse(user_id)
+                self.arrived(user_id)
+        self.refused += seat == "refused"
         return seat
 
     async def settle(self, user_id: int) -> bool:
@@ -94,7 +95,8 @@ class UserLimit:
                 allowed = await self._count_elsewhere(user_id, self.elsewhere) + self.count(user_id) <= self._limit
         finally:
             if not allowed:
-                self._refuse(user_id)
+                self.arrived(user_id)
+        self.refused += not allowed
         return allowed
 
     def arrived(self, user_id: int) -> None:
@@ -128,10 +130,6 @@ class UserLimit:
         return {"refused": self.refused, "asked": self.asked, "unwritten": len(self._dirty)}
 
     # ---- inside
-
-    def _refuse(self, user_id: int) -> None:
-        self.refused += 1
-        self.arrived(user_id)
 
     async def _seat(self, user_id: int) -> Seat:
         if self.count(user_id) > self._limit:

@@ -7,7 +7,7 @@ when everybody has answered. It must not know how nodes talk. Source: contract.m
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import Annotated, Any, Protocol
 
 import msgspec
@@ -138,7 +138,9 @@ def connection_router(
         """
         kept = tuple(filter(None, keep.split(",")))
         query = msgspec.structs.replace(asked, limit=limit, after=_after(cursor, asked.sort), keep=kept)
-        return json_answer(_connections(await everywhere.connections(query, node), now()))
+        page = await everywhere.connections(query, node)
+        require_node(page, node)
+        return json_answer(_connections(page, now()))
 
     @router.get("/connections/{connection_id}", summary="One connection, on whichever node it is")
     async def connection(_: _Admin, connection_id: str) -> Response:
@@ -253,6 +255,45 @@ def _after(cursor: str, sort: SortKey) -> tuple[float | str, str] | None:
     if after is not None and isinstance(after[0], str) != (sort in TEXT_KEYS):
         raise no_cursor()
     return after
+
+
+class OfNodes(Protocol):
+    """What says of a list which nodes it is of."""
+
+    @property
+    def nodes(self) -> Sized:
+        """Those that answered."""
+        ...
+
+    @property
+    def silent(self) -> Sized:
+        """Those that did not."""
+        ...
+
+    @property
+    def cut_off(self) -> str:
+        """Why no other node can be heard; empty if they can."""
+        ...
+
+
+def require_node(page: OfNodes, node: str) -> None:
+    """Pass unless a list was asked of a node that nobody knows; an empty list would look like a quiet one.
+
+    Raises:
+        NotFound: There is no such node.
+    """
+    if node and not (page.nodes or page.silent or page.cut_off):
+        raise no_node(node, "Tidewire will not show an empty list in its place.")
+
+
+def no_node(node: str, will_not: str) -> NotFound:
+    """Return the refusal of a node that nobody knows."""
+    return NotFound(
+        f"There is no node {node[:64]!r}.",
+        required_action="Take one from the list of nodes; a restarted node has another instance.",
+        will_not=will_not,
+        details={"node": node[:64]},
+    )
 
 
 def no_cursor() -> InvalidRequest:

@@ -24,7 +24,7 @@ from tidewire.hub.everywhere import Everywhere
 from tidewire.hub.node_info import Silent
 from tidewire.hub.room_list import RoomList, RoomListQuery, RoomRow
 from tidewire.monitoring.activity_wire import mask
-from tidewire.monitoring.connection_routes import Audit, connection_filters, require_admin
+from tidewire.monitoring.connection_routes import Audit, connection_filters, require_admin, require_node
 from tidewire.monitoring.file_export import FileExport, FileRules, Form, Sheet, file_headers, harmless, written
 from tidewire.monitoring.room_routes import room_filters
 
@@ -203,6 +203,7 @@ async def _connections(everywhere: Everywhere, query: ConnectionQuery, node: str
     walk = replace(query, sort="connected_at", descending=False, limit=PAGE_MAX, after=None, keep=())
     while True:
         page = await everywhere.connections(walk, node)
+        require_node(page, node)
         _CONNECTIONS.bound(max(page.matching, len(found) + len(page.rows)))
         found |= {row.connection_id: row for row in page.rows}
         silent |= {each.instance: each for each in page.silent}
@@ -227,6 +228,7 @@ async def _closed(departures: Departures, text: str) -> tuple[list[ClosedRow], s
 
 async def _rooms(rooms: RoomList, query: RoomListQuery, node: str) -> tuple[list[RoomRow], str]:
     page = await rooms.whole(query, node, ROWS_MAX)
+    require_node(page, node)
     _ROOMS.bound(page.matching)
     return page.rows, _missing(page.silent, page.cut_off)
 

@@ -11,11 +11,11 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from tidewire.accounts.http import caller
 from tidewire.accounts.model import Principal
-from tidewire.core.errors import Conflict, InvalidRequest, NotFound, TidewireError, Unavailable
+from tidewire.core.errors import Conflict, InvalidRequest, TidewireError, Unavailable
 from tidewire.core.unreadable import UNREADABLE
 from tidewire.hub.node_drain import NodeDrains, NodeState, Told
 from tidewire.hub.node_info import Silent
-from tidewire.monitoring.connection_routes import Audit, json_answer, require_admin, require_manage
+from tidewire.monitoring.connection_routes import Audit, json_answer, no_node, require_admin, require_manage
 
 log = structlog.get_logger("tidewire.monitoring")
 _NOTHING = "Nothing was changed."
@@ -86,12 +86,7 @@ class NodeRoutes:
             return found, [node for node in nodes if node.instance != instance]
         if cut_off or any(node.instance == instance for node in silent):
             raise _silent(instance)
-        raise NotFound(
-            f"There is no node {instance[:64]!r}.",
-            required_action="Take an instance from the list of nodes; a restarted node has another.",
-            will_not=_NOTHING,
-            details={"node": instance[:64]},
-        )
+        raise no_node(instance, _NOTHING)
 
     async def _check(self, instance: str, body: DrainBody) -> NodeState:
         state, others = await self._find(instance)

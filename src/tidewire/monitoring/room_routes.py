@@ -17,7 +17,14 @@ from tidewire.hub.census import PAGE_MAX
 from tidewire.hub.everywhere import NodeFigures
 from tidewire.hub.node_info import Silent
 from tidewire.hub.room_list import RoomList, RoomListQuery, RoomRow, RoomSortKey
-from tidewire.monitoring.connection_routes import json_answer, no_cursor, read_cursor, require_admin, write_cursor
+from tidewire.monitoring.connection_routes import (
+    json_answer,
+    no_cursor,
+    read_cursor,
+    require_admin,
+    require_node,
+    write_cursor,
+)
 
 _Text = Annotated[str, Query(max_length=200)]
 
@@ -74,6 +81,7 @@ def room_router(rooms: RoomList, now: Callable[[], float] = time.time) -> APIRou
         """``text`` is a part of the name; ``keep``, given once for each, names rooms wanted beside the page."""
         query = msgspec.structs.replace(asked, limit=limit, after=_after(cursor), keep=tuple(keep or ()))
         page = await rooms.page(query, node)
+        require_node(page, node)
         return json_answer(
             RoomsAnswer(
                 rooms=page.rows,
