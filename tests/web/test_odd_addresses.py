@@ -77,6 +77,7 @@ async def test_every_page_refuses_an_address_that_asks_for_what_cannot_be(visito
     for path in ("/admin/connections", "/admin/rooms"):
         await page.goto(f"{visitor.server.origin}{path}?node=nope")
         await expect(page.get_by_test_id("banner-refused")).to_contain_text("There is no node 'nope'.")
+        await expect(page.locator("[data-part=skeleton]")).to_be_hidden()
         await page.get_by_test_id("refused-clear").click()
         await expect(page).to_have_url(re.compile(rf"{path}$"))
         await expect(page.get_by_test_id("banner-refused")).to_have_count(0)

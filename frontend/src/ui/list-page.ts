@@ -176,7 +176,9 @@ export class ListPage<R> {
     const root = part(document, "list");
     setAttribute(root, "data-stale", look.kind === "live" && this.pausedAt === null ? null : "true");
     setAttribute(root, "aria-busy", last === null ? "true" : null);
-    setHidden(part(document, "skeleton"), last !== null || look.kind === "ended");
+    // Nothing is on its way any more once the question is refused.
+    const refused = isRefusedQuestion(this.poller.problem?.status ?? 0);
+    setHidden(part(document, "skeleton"), last !== null || look.kind === "ended" || refused);
     setHidden(part(document, "empty"), last === null || this.list.length > 0);
     this.tools.say(last?.matching ?? null, this.list.length, last?.cursor ?? null, PAGE_ROWS);
     this.drawPause();
