@@ -168,9 +168,11 @@ function timeLabels(plot: uPlot, splits: readonly number[]): string[] {
   const step = (splits[1] ?? 0) - (splits[0] ?? 0);
   const withSeconds = step < 60 && splits.length > 1;
   const room = withSeconds ? 28 : 18;
+  // The element has this width only after the axes are measured, of which this is a part.
+  const width = plot.bbox.width / uPlot.pxRatio;
   return splits.map((at) => {
     const x = plot.valToPos(at, "x");
-    if (x < room || x > plot.over.clientWidth - room) return "";
+    if (x < room || x > width - room) return "";
     return withSeconds ? clock(at) : clock(at).slice(0, 5);
   });
 }
