@@ -91,7 +91,6 @@ def _kind(entry: Path) -> str:
 async def _serve(platform: Platform, block_s: float) -> None:
     loop = asyncio.get_running_loop()
     await platform.start()
-    settle()
     loop.add_signal_handler(signal.SIGUSR1, lambda: print(json.dumps(holdings(platform)), flush=True))
     # Blocking the loop is what this handler is for.
     loop.add_signal_handler(signal.SIGUSR2, lambda: time.sleep(block_s))
@@ -106,7 +105,7 @@ def main() -> None:
     """Serve with settings from the environment: ``SECONDS [--feed]``, and SIGUSR2 blocks for so many seconds."""
     settings = load_settings()
     configure_logging(level=settings.log_level, style=settings.log_format, secrets=settings.secrets)
-    run_service(_serve(Platform(settings, with_feed="--feed" in sys.argv), float(sys.argv[1])))
+    run_service(_serve(Platform(settings, with_feed="--feed" in sys.argv, settle=settle), float(sys.argv[1])))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 import structlog
@@ -45,6 +46,7 @@ class Platform:
         demo, data_notice: What the pages say about themselves and their data.
         listener: A bound socket of a port that other processes serve too.
         number: Place among the processes of one machine (0: alone), for the port of its own metrics.
+        settle: Called once everything is made, before anybody measures how late the loop is.
     """
 
     def __init__(
@@ -57,7 +59,9 @@ class Platform:
         data_notice: str | None = None,
         listener: socket.socket | None = None,
         number: int = 0,
+        settle: Callable[[], None] = lambda: None,
     ) -> None:
+        self._settle = settle
         self._listener, self._number = listener, number
         self._probe: Probe | None = None
         self._settings = settings
@@ -112,7 +116,8 @@ class Platform:
 
     async def _start(self) -> None:
         settings = self._settings
-        # Stopped last, so that the drain is watched; started last, because importing and migrating block on purpose.
+        # Stopped last, so that the drain is watched; started last, because importing, migrating and settling block on
+        # purpose.
         self._stack.callback(self._watch.stop)
         if self._spans is not None:
             self._spans.start()
@@ -151,6 +156,7 @@ class Platform:
             self._stack.push_async_callback(self._probe.stop)
             await self._probe.start()
             log.info("metrics", url=self.metrics_url, node=settings.node_name)
+        self._settle()
         self._watch.start()
         self._memory.start()
         self._stack.push_async_callback(self._memory.stop)

@@ -94,9 +94,8 @@ async def _demo(market: Market, *, port: int, data: Path, as_json: bool) -> None
         symbols = [listing.symbol for listing in list_market(market.tickers, market.seed)]
         keys = await _prepare(settings, symbols, market.seed)
         key_file = _write_secret(data / "api-key", keys.pop("admin"))
-        platform = Platform(settings, demo=True, data_notice=NOTICE)
+        platform = Platform(settings, demo=True, data_notice=NOTICE, settle=settle)
         await platform.start()
-        settle()
         try:
             async with demo_colleagues(platform.url, keys, seed=market.seed) as quotes:
                 _announce(platform.url, simulator, key_file, quotes, as_json)

@@ -68,7 +68,9 @@ def worker(
     settings = load_settings(node_name=name)
     configure_logging(level=settings.log_level, style=settings.log_format, secrets=settings.secrets)
     listener = None if listen_fd is None else socket.socket(fileno=listen_fd)
-    platform = Platform(settings, with_feed=role == "feed", with_web=role == "web", listener=listener, number=number)
+    platform = Platform(
+        settings, with_feed=role == "feed", with_web=role == "web", listener=listener, number=number, settle=settle
+    )
     run_service(_work(platform, control_fd))
 
 
@@ -83,14 +85,13 @@ def migrate(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -
 
 def _run(settings: Settings, *, with_feed: bool, with_web: bool, as_json: bool) -> None:
     configure_logging(level=settings.log_level, style=settings.log_format, secrets=settings.secrets)
-    platform = Platform(settings, with_feed=with_feed, with_web=with_web)
+    platform = Platform(settings, with_feed=with_feed, with_web=with_web, settle=settle)
     run_service(_serve(platform, settings, with_web=with_web, as_json=as_json))
 
 
 async def _serve(platform: Platform, settings: Settings, *, with_web: bool, as_json: bool) -> None:
     notifier = Notifier()
     await platform.start()
-    settle()
     try:
         if as_json:
             facts: dict[str, Any] = {
@@ -109,7 +110,6 @@ async def _serve(platform: Platform, settings: Settings, *, with_web: bool, as_j
 async def _work(platform: Platform, control_fd: int) -> None:
     line = ParentLine(control_fd, _end_like_a_signal, platform.heed)
     await platform.start()
-    settle()
     try:
         line.ready({"metrics_url": platform.metrics_url})
         await wait_for_end()
