@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-FEW = 3
+FEW = 8
 
 
 def main(arguments: list[str]) -> int:

@@ -25,10 +25,11 @@ def test_once():
 def test_always():
     raise AssertionError("every time")
 
-def test_many_1(): assert 0
-def test_many_2(): assert 0
-def test_many_3(): assert 0
-def test_many_4(): assert 0
+import pytest
+
+@pytest.mark.parametrize("number", range(9))
+def test_many(number):
+    raise AssertionError("more than a few")
 """
 
 

@@ -36,6 +36,9 @@ from tidewire.web.health import Check
 
 log = structlog.get_logger(__name__)
 
+# A process that begins on a busy machine may be slow itself; nobody waits for it yet.
+START_TIMEOUT_S = 5.0
+
 
 class Platform:
     """A running process.
@@ -182,7 +185,7 @@ class Platform:
 
 async def _last_fence(url: str) -> int:
     """Return the number of the newest feed, so that a process that has just begun does not believe an older one."""
-    lease = RedisLease(url, "", ttl_s=LeaseTiming().ttl_s)
+    lease = RedisLease(url, "", ttl_s=LeaseTiming().ttl_s, timeout_s=START_TIMEOUT_S)
     try:
         return (await lease.look()).fence
     finally:

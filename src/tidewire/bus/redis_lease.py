@@ -65,10 +65,12 @@ class RedisLease:
         owner: Names this process among all that ask; nobody else may have the same.
         ttl_s: How long the lease lives without being renewed.
         name: Which lease; a word for keys and people.
+        timeout_s: How long an answer may take. Who holds a lease needs it soon, who only looks may wait.
     """
 
-    def __init__(self, url: str, owner: str, *, ttl_s: float, name: str = FEED) -> None:
+    def __init__(self, url: str, owner: str, *, ttl_s: float, name: str = FEED, timeout_s: float = TIMEOUT_S) -> None:
         self._name = name
+        self._timeout_s = timeout_s
         self._keys = [each.format(name).encode() for each in _KEYS]
         self._address = parse_address(url)
         self._seeds = [self._address, *(self._address.at(*seed) for seed in self._address.seeds)]
@@ -98,7 +100,7 @@ class RedisLease:
     async def _run(self, script: bytes, *arguments: bytes) -> LeaseAnswer:
         command = encode_command(b"EVAL", script, b"2", *self._keys, *arguments)
         try:
-            async with asyncio.timeout(TIMEOUT_S):
+            async with asyncio.timeout(self._timeout_s):
                 return _read(await self._followed(command))
         except BaseException as error:
             # Whatever it was, an answer may still be on its way: it must not meet the next question.
