@@ -24,7 +24,9 @@ _NAMED_MAX, _NAME_CHARS = 20, 40
 def known_parameters_only(request: HTTPConnection) -> None:
     """Pass what the route takes, for every route of an API. Raises RequestValidationError, or what its guards raise."""
     route = request.scope.get("route")
-    if not isinstance(request, Request) or not isinstance(route, APIRoute) or not route.path.startswith("/api/"):
+    if not request.scope["query_string"] or not isinstance(request, Request) or not isinstance(route, APIRoute):
+        return
+    if not route.path.startswith("/api/"):
         return
     if getattr(request.state, "principal", None) is None and "authorization" not in request.headers:
         # Strangers are refused as such, before anything is said of the route, also where the route itself asks.
