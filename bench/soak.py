@@ -59,6 +59,7 @@ def run(house: House, cycles: int, seconds: float, soak_s: float) -> int:
     file_bytes["cycles"] -= file_bytes["soak"]
     second = come_and_go(house, int(soak_s / pace_s) * BATCH, pace_s)
     file_bytes["soak"] += rss_file_bytes(pid)
+    garbage = house.holdings()["memory"]["garbage"]
     after = house.settled(lambda now: without_pool(now) == without_pool(baseline))
     total = cycles + int(soak_s / pace_s) * BATCH
     print(f"{total} cycles in {first[-1][0] + second[-1][0]:.0f} s after {WARM_UP} to warm up: {dict(ways(total))}")
@@ -77,6 +78,7 @@ def run(house: House, cycles: int, seconds: float, soak_s: float) -> int:
             f"slope {slope(samples) / MIB * 3600:+.2f} MiB/h; of files {file_bytes[name] / MIB:+.2f} MiB"
         )
     print(f"  slope over each {WINDOW_S / 60:.0f} minutes of the soak: {', '.join(slopes(second))} MiB/h")
+    print(f"  objects that only the collector could free at the end of the soak: {garbage}")
     hours = second[-1][0] / 3600
     grown = {name: after["memory"][name] - middle[name] for name in middle}
     print(

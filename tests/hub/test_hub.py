@@ -358,22 +358,28 @@ async def test_a_token_of_somebody_else_does_not_refresh(stage: Stage) -> None:
 # ---- rooms that nobody needs
 
 
-async def test_rooms_that_nobody_would_miss_are_forgotten_little_by_little(stage: Stage) -> None:
-    """A round begins each minute and takes its time, so that many rooms are no stall; who is inside keeps theirs."""
+async def test_rooms_that_nobody_would_miss_are_forgotten_soon(stage: Stage) -> None:
+    """Once nobody's leaving is held back, so many at a time; who is inside or came back keeps theirs."""
     stays = await stage.client("user-0")
     for number in range(1, 802):
-        (await stage.client(f"user-{number}")).lose()
-    for _ in range(59):
-        stays.send("ping")
+        client = await stage.client(f"user-{number}")
+        client.lose()
+    back = await stage.client("user-801")
+    await stage.clock.advance(10.9)
+    assert len(stage.hub.each_room()) == 802
+    await stage.clock.advance(0.3)
+    assert len(stage.hub.each_room()) == 302
+    await stage.clock.advance(0.5)
+    assert {info.room_id for info in stage.hub.each_room()} == {"user:0", "user:801"}
+    assert stays.read("gap") == back.read("gap") == []
+
+
+async def test_rooms_that_remember_are_forgotten_little_by_little(stage: Stage) -> None:
+    """A round begins each minute and takes its time, so that many rooms are no stall; memory lasts 300 s."""
+    for number in range(800):
+        stage.hub.publish(f"app:{number}", data("x"))
+    left = {}
+    for second in range(1, 421):
         await stage.clock.advance(1.0)
-    left = [len(stage.hub.each_room())]
-    for _ in range(8):
-        stays.send("ping")
-        await stage.clock.advance(1.0)
-        left.append(len(stage.hub.each_room()))
-    assert left[0] == 802 > left[3] > left[5] > left[8] > 600
-    for _ in range(50):
-        stays.send("ping")
-        await stage.clock.advance(1.0)
-    assert [info.room_id for info in stage.hub.each_room()] == ["user:0"]
-    assert stays.read("gap") == []
+        left[second] = len(stage.hub.each_room())
+    assert left[299] == 800 > left[310] > left[320] > left[330] > left[340] > 0 == left[420]

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +17,9 @@ from tidewire.core import protocol
 
 ROOM = "app:x"
 NAMES = ("a", "b", "c")
-ACTIONS = ("publish", "publish", "burst", "turn", "open", "open", "lose", "stick", "release", "again")
+ACTIONS = ("publish", "publish", "burst", "turn", "open", "open", "lose", "stick", "release", "again", "nap", "night")
+# Longer than a vacant room is kept that remembers nothing, and than any room remembers and a round takes.
+NAP_S, NIGHT_S = 12.0, 480.0
 
 
 class Follower:
@@ -90,6 +93,8 @@ class Play:
                 await turns(2 if action == "burst" else 0)
         elif action == "turn":
             await turns(2)
+        elif action in ("nap", "night"):
+            await self._pass(NAP_S if action == "nap" else NIGHT_S)
         elif action == "open":
             await follower.open()
         elif action == "lose":
@@ -119,6 +124,13 @@ class Play:
         """What the checker says."""
         return check(self.published, dict(zip(NAMES, (f.log for f in self.followers), strict=True)))
 
+    async def _pass(self, seconds: float) -> None:
+        """Nobody is there for a while."""
+        for each in self.followers:
+            each.lose()
+        for _ in range(16):
+            await self.stage.clock.advance(seconds / 16)
+
     def _publish(self) -> None:
         name = f"m{len(self.published)}"
         body = protocol.data_body(json.dumps({"name": name, "pad": "x" * 300}).encode())
@@ -128,6 +140,7 @@ class Play:
 
 async def _run(actions: Sequence[tuple[str, int]]) -> Play:
     play = Play()
+    await play.stage.hub.start()
     for action, number in actions:
         await play.act(action, play.followers[number])
     await play.finish()
@@ -149,4 +162,35 @@ def test_the_runs_reach_the_hard_places() -> None:
     log = play.followers[0].log
     assert any(isinstance(event, Gapped) for event in log)
     assert sum(isinstance(event, Message) for event in log) == len(play.published) == 49
+    assert play.violations() == []
+
+
+@pytest.mark.parametrize(
+    ("before", "away", "after", "comes_back"),
+    [
+        ([], "nap", ["publish"], (True, 1)),
+        (["publish"], "nap", ["publish"], (True, 1)),
+        (["publish"], "night", ["publish"], (False, 0)),
+        (["publish"], "night", [], (False, 0)),
+        ([], "night", ["publish", "publish"], (True, 2)),
+    ],
+)
+async def test_a_room_that_was_forgotten_meanwhile(
+    before: list[str], away: str, after: list[str], comes_back: tuple[bool, int]
+) -> None:
+    """It is as if it had never gone if no message had a place in it, and another life if one had."""
+    play = Play()
+    await play.stage.hub.start()
+    follower = play.followers[0]
+    await follower.open()
+    for action in (*before, "turn"):
+        await play.act(action, follower)
+    follower.read()
+    await play.act(away, follower)
+    assert (play.stage.hub.room(ROOM) is None) == (not before or away == "night")
+    for action in after:
+        await play.act(action, follower)
+    await play.finish()
+    entered = [event for event in follower.log if isinstance(event, Entered)][-1]
+    assert (entered.recovered, entered.replayed) == comes_back
     assert play.violations() == []

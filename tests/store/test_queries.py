@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from dataclasses import replace
 
 import pytest
@@ -70,6 +71,24 @@ async def test_creating_one_name_together_makes_one_user(database: Database) -> 
     results = await asyncio.gather(*jobs, return_exceptions=True)
     assert [type(result) for result in results].count(Conflict) == 7
     assert await users.count() == 1
+
+
+async def test_looking_up_logins_leaves_nothing_to_the_collector(database: Database) -> None:
+    """It is done for every group of handshakes, and the collector looks so seldom that megabytes would pile up."""
+    sessions = Sessions(database)
+    record = login(await add_user(database))
+    await sessions.add(record)
+    await sessions.find(record.token_hash)
+    await sessions.by_ids([record.id])
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(50):
+            assert await sessions.find(record.token_hash) is not None
+            assert len(await sessions.by_ids([record.id])) == 1
+        assert gc.collect() < 50
+    finally:
+        gc.enable()
 
 
 async def test_a_new_password_ends_the_sessions(database: Database) -> None:

@@ -28,6 +28,8 @@ LATER_S = 1_000.0
 def holdings(platform: Platform) -> dict[str, object]:
     """Return how much of everything that clients bring there is now."""
     assert platform.web is not None
+    # The collector looks so seldom that what needs it would pile up for minutes.
+    garbage = gc.collect()
     hub = platform.web.hub_side.hub
     board = hub._board
     board.rooms.sweep([room.room_id for room in board.rooms.each()], time.monotonic() + LATER_S)
@@ -46,7 +48,7 @@ def holdings(platform: Platform) -> dict[str, object]:
         "paces": len(board.rooms.outflow._quiet_until),
         "failures": numbers.failures,
         "files": sorted(_kind(entry) for entry in Path("/proc/self/fd").iterdir()),
-        "memory": {"blocks": sys.getallocatedblocks(), "malloc_bytes": malloc_bytes()},
+        "memory": {"garbage": garbage, "blocks": sys.getallocatedblocks(), "malloc_bytes": malloc_bytes()},
     }
 
 
@@ -70,14 +72,16 @@ class _MallInfo(ctypes.Structure):
     ]
 
 
+_C = ctypes.CDLL(None)
+if hasattr(_C, "mallinfo2"):
+    _C.mallinfo2.restype = _MallInfo
+
+
 def malloc_bytes() -> int:
     """Return how many bytes are taken from malloc and not given back (0 where the C library does not say)."""
-    try:
-        ask = ctypes.CDLL(None).mallinfo2
-    except AttributeError:
+    if not hasattr(_C, "mallinfo2"):
         return 0
-    ask.restype = _MallInfo
-    found = ask()
+    found = _C.mallinfo2()
     return int(found.uordblks + found.hblkhd)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 from collections.abc import Callable
+from functools import cache
 
 # Takes a fraction of a millisecond for a heap of 40 MiB, in a thread of its own and without the interpreter's lock.
 GIVE_BACK_EVERY_S = 60.0
@@ -29,6 +30,7 @@ def limit_arenas() -> None:
         setting(_M_ARENA_MAX, ARENAS)
 
 
+@cache
 def trimmer() -> Callable[[int], int] | None:
     """Return glibc's ``malloc_trim``; None where there is none."""
     trim: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)

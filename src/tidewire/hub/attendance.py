@@ -126,5 +126,7 @@ class Attendance:
             self._push(self._watchers.get(room_id, {}), events)
         if presence.restless:
             self._restless[room_id] = None
-        else:
-            self._restless.pop(room_id, None)
+            return
+        self._restless.pop(room_id, None)
+        if not len(presence):
+            del self._presence[room_id]

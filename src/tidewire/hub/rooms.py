@@ -23,11 +23,9 @@ from tidewire.hub.outflow import Outflow, Scheduler
 from tidewire.hub.posted import Posted
 from tidewire.hub.room import Room, RoomRules
 from tidewire.hub.session import Session, Subscription
+from tidewire.hub.sweeping import Sweeping
 
 MAX_ROOMS = 100_000
-# A round over all rooms is begun so often, and done in so many parts: a hundred thousand at once would be a stall.
-ROUND_S = 60.0
-ROUND_PARTS = 200
 
 
 class RoomInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,19 +78,17 @@ class Rooms:
         self._rules = rules
         self._clock = clock
         self._epoch = epoch
+        self._lives = 1
         self._close_slow = close_slow
         self._rooms: dict[str, Room[Session]] = {}
         self.attendance = Attendance(clock, self.push_to)
         self.outflow = Outflow(clock, scheduler, close_slow)
-        self._made = 0
         self.published = 0
         # Called before somebody enters a room that nobody is in, so that a feature can put its present state there.
         self.fill: Callable[[Address, bool], None] | None = None
         # Rooms that somebody else forgets.
         self.pinned: set[str] = set()
-        self._to_sweep: list[str] = []
-        self._part = 1
-        self._next_round = clock.monotonic() + ROUND_S
+        self._sweeping = Sweeping(clock.monotonic())
 
     def __len__(self) -> int:
         return len(self._rooms)
@@ -143,6 +139,7 @@ class Rooms:
             Unavailable: There are too many rooms.
         """
         room = self.open(address)
+        self._sweeping.entered(address.room_id)
         if presence and not room.rules.presence:
             raise InvalidRequest(
                 f"The room {address.room_id} does not keep who is inside.",
@@ -185,6 +182,8 @@ class Rooms:
         if subscription is None:
             return False
         subscription.room.leave(session)
+        if not len(subscription.room):
+            self._sweeping.vacated(room_id, self._clock.monotonic())
         session.outbox.leave(room_id)
         self.attendance.watch(session, subscription.room, False)
         if subscription.member:
@@ -283,14 +282,7 @@ class Rooms:
 
     def tick(self, now: float) -> None:
         """Sweep some of the rooms; called several times a second."""
-        if not self._to_sweep and now >= self._next_round:
-            self._next_round = now + ROUND_S
-            self._to_sweep = list(self._rooms)
-            self._part = len(self._to_sweep) // ROUND_PARTS + 1
-        if self._to_sweep:
-            part = self._to_sweep[-self._part :]
-            del self._to_sweep[-self._part :]
-            self.sweep(part, now)
+        self.sweep(self._sweeping.due(now, self._rooms), now)
 
     def sweep(self, room_ids: Iterable[str], now: float) -> None:
         """Forget those rooms that nobody is in and that remember nothing."""
@@ -305,6 +297,10 @@ class Rooms:
         if self._rooms.get(room.room_id) is room:
             del self._rooms[room.room_id]
             self.attendance.forget(room.room_id)
+            # A room that comes back starts at offset 0. If it had given a place to a message (or had another source's
+            # places, and perhaps its own before), that is another life; if not, it is as if it had never gone.
+            if room.offset or not room.epoch.startswith(self._epoch):
+                self._lives += 1
         self.outflow.forget(room)
 
     # ---- inside
@@ -324,11 +320,12 @@ class Rooms:
                 will_not="Tidewire will not forget a room that somebody is in.",
                 code="room_limit",
             )
-        self._made += 1
-        # A room that was forgotten and comes back starts at offset 0, so it must not have its old epoch.
-        room = Room(address.room_id, rules, f"{self._epoch}-{self._made}")
-        self._rooms[address.room_id] = room
+        room = self._rooms[address.room_id] = Room(address.room_id, rules, self._first_epoch())
         return room
+
+    def _first_epoch(self) -> str:
+        """Return the epoch of a room that is made now."""
+        return f"{self._epoch}-{self._lives}"
 
     def _make_way(self, room: Room[Session], place: Since) -> bool:
         """Bring a room to the place before ``place``; False if it is there or beyond."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from tidewire.store.activity import insert_activity
 from tidewire.store.batched import Batched
@@ -12,6 +12,11 @@ from tidewire.store.database import Database
 from tidewire.store.models import ApiKey, User
 from tidewire.store.records import ActivityEntry, ApiKeyRecord, UserRecord
 from tidewire.store.rows import api_key_record, user_record
+
+# Asked for every group of requests: made once, as those of ``sessions``.
+_FOUND = select(ApiKey, User).join(User, User.id == ApiKey.user_id)
+_BY_DIGESTS = _FOUND.where(ApiKey.key_hash.in_(bindparam("digests", expanding=True)))
+_BY_IDS = _FOUND.where(ApiKey.id.in_(bindparam("ids", expanding=True)))
 
 
 class ApiKeys:
@@ -43,14 +48,13 @@ class ApiKeys:
 
     async def by_ids(self, key_ids: Collection[str]) -> list[tuple[ApiKeyRecord, UserRecord]]:
         """Return the keys with these public ids and their users, whatever their state. Raises StoreError."""
-        query = select(ApiKey, User).join(User, User.id == ApiKey.user_id).where(ApiKey.id.in_(key_ids))
         async with self._database.read() as session:
-            return [(api_key_record(row[0]), user_record(row[1])) for row in await session.execute(query)]
+            rows = await session.execute(_BY_IDS, {"ids": list(key_ids)})
+            return [(api_key_record(row[0]), user_record(row[1])) for row in rows]
 
     async def _find(self, hashes: Sequence[bytes]) -> dict[bytes, tuple[ApiKeyRecord, UserRecord]]:
-        query = select(ApiKey, User).join(User, User.id == ApiKey.user_id).where(ApiKey.key_hash.in_(hashes))
         async with self._database.read() as session:
-            rows = await session.execute(query)
+            rows = await session.execute(_BY_DIGESTS, {"digests": list(hashes)})
             return {row[0].key_hash: (api_key_record(row[0]), user_record(row[1])) for row in rows}
 
     async def list_all(self) -> list[tuple[ApiKeyRecord, UserRecord]]:

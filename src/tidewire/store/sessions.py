@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import bindparam, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tidewire.store.activity import insert_activity
@@ -16,6 +16,11 @@ from tidewire.store.database import Database
 from tidewire.store.models import Session, User
 from tidewire.store.records import ActivityEntry, SessionRecord, UserRecord
 from tidewire.store.rows import affected, session_record, user_record
+
+# Asked for every group of handshakes: made once, since a statement with a list in it is thousands of bytes in cycles.
+_FOUND = select(Session, User).join(User, User.id == Session.user_id)
+_BY_DIGESTS = _FOUND.where(Session.token_hash.in_(bindparam("digests", expanding=True)))
+_BY_IDS = _FOUND.where(Session.id.in_(bindparam("ids", expanding=True)))
 
 
 class Sessions:
@@ -53,14 +58,13 @@ class Sessions:
 
     async def by_ids(self, session_ids: Collection[str]) -> list[tuple[SessionRecord, UserRecord]]:
         """Return the sessions with these public ids and their users, whatever their state. Raises StoreError."""
-        query = select(Session, User).join(User, User.id == Session.user_id).where(Session.id.in_(session_ids))
         async with self._database.read() as session:
-            return [(session_record(row[0]), user_record(row[1])) for row in await session.execute(query)]
+            rows = await session.execute(_BY_IDS, {"ids": list(session_ids)})
+            return [(session_record(row[0]), user_record(row[1])) for row in rows]
 
     async def _find(self, hashes: Sequence[bytes]) -> dict[bytes, tuple[SessionRecord, UserRecord]]:
-        query = select(Session, User).join(User, User.id == Session.user_id).where(Session.token_hash.in_(hashes))
         async with self._database.read() as session:
-            rows = await session.execute(query)
+            rows = await session.execute(_BY_DIGESTS, {"digests": list(hashes)})
             return {row[0].token_hash: (session_record(row[0]), user_record(row[1])) for row in rows}
 
     async def _find_ids(self, session_ids: Sequence[str]) -> dict[str, tuple[SessionRecord, UserRecord]]:
