@@ -11,12 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.hub.conftest import Client
+from tests.hub.conftest import Client, Stage
 from tests.hub.test_nodes_as_one import Three, started
 from tidewire.core.protocol import data_body
 from tidewire.hub import tap as tap_module
 from tidewire.hub import traces as traces_module
 from tidewire.hub.frame import payloads_of, text_frames
+from tidewire.hub.room import EVERYBODY
+from tidewire.hub.taps import RoomTap
 from tidewire.hub.trace import LEASE_S, SILENT_AFTER_S, Trace
 from tidewire.hub.trace_line import TEXT_MAX_CHARS, trace_line, without_secrets
 from tidewire.hub.traces import Opened, Target, Terms, Traces
@@ -146,6 +148,19 @@ async def test_every_frame_in_both_directions_on_another_node() -> None:
         assert [line["text"] for line in lines][-1] == "close 4503 force_disconnect"
         assert ended == "connection_ended"
         assert (client.session.socket, client.session.send, client.session.tap) == (socket, sent, None)
+
+
+async def test_a_traced_room_is_kept_and_nothing_is_missed_when_somebody_comes_back(stage: Stage) -> None:
+    """Everybody leaves for longer than a room is kept; the first message after that is told."""
+    client = await stage.client("user-1")
+    client.send("subscribe", room_id="app:x")
+    lines = tap_module.Lines(wall=stage.clock.time, max_bytes=1_000)
+    tap = RoomTap(stage.hub, "app:x", EVERYBODY, lines)
+    client.lose()
+    await stage.clock.advance(15.0)
+    stage.hub.publish("app:x", data_body(b"7"))
+    assert [json.loads(json.loads(line)["text"])["data"] for line in lines.take()] == [7]
+    tap.remove()
 
 
 async def test_a_trace_ends_by_time_by_bytes_and_with_its_reader() -> None:

@@ -285,11 +285,13 @@ class Rooms:
         self.sweep(self._sweeping.due(now, self._rooms), now)
 
     def sweep(self, room_ids: Iterable[str], now: float) -> None:
-        """Forget those rooms that nobody is in and that remember nothing."""
+        """Forget those rooms that nobody is in, that remember nothing and that nobody listens to."""
         for room_id in room_ids:
             room = self._rooms.get(room_id)
+            if room is None or room.tap is not None or room.pending:
+                continue
             kept = room_id in self.pinned or self.attendance.restless(room_id)
-            if room is not None and not kept and not room.pending and room.idle(now):
+            if not kept and room.idle(now):
                 self.forget(room)
 
     def forget(self, room: Room[Session]) -> None:
