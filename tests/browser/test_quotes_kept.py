@@ -270,7 +270,7 @@ def test_errors_of_the_server_are_told_in_german_by_their_code(
     page.keyboard.press("Escape")
     for code, status, words in (
         ("storage_unavailable", 503, "Die Datenbank ist nicht erreichbar."),
-        ("storage_full", 507, "Der Server sagt (auf Englisch): „The disk is full. Free some.“"),
+        ("code_of_tomorrow", 507, "Der Server sagt (auf Englisch): „The disk is full. Free some.“"),
     ):
         failing = _failing(status, {"code": code, "detail": "The disk is full.", "required_action": "Free some."})
         page.route(re.compile(r"/api/v1/quotes(\?|$)"), failing)

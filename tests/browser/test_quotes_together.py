@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.support.axe import violations
 from tests.support.browser import Complaints
@@ -135,3 +135,27 @@ def test_an_edit_whose_answer_was_lost_is_stored_once(
     expect(page.get_by_test_id("conflict").locator("visible=true")).to_have_count(0)
     fields = quotes.ask("GET", f"/{number}")["fields"]
     assert {name: fields[name]["revision"] for name in names} == dict.fromkeys(names, 1)
+
+
+def test_an_answer_that_comes_late_is_not_shown_to_somebody_else(
+    people: QuoteVisitors, quotes: QuoteSite, complaints: Complaints
+) -> None:
+    """The history was asked for as bob and comes when ada has logged in; and it comes in the end when bob is back."""
+    complaints.expect("WebSocket")
+    number, changes = quotes.make(customer_name="Grace Hopper"), re.compile("/changes")
+    page, held = people.page("bob"), list[Route]()
+    page.route(changes, lambda route: held.append(route))
+    with page.expect_request(changes):
+        page.goto(f"/quotes/{number}")
+    expect(page.get_by_test_id("quote")).to_be_visible()
+    page.context.add_cookies(quotes.profile("ada")["cookies"])
+    quotes.end_sockets("bob", 4004)
+    expect(page.get_by_test_id("banner-other-user")).to_be_visible()
+    with page.expect_response(changes):
+        held[0].continue_()
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert "Grace" not in page.content()
+    page.unroute_all()
+    page.context.add_cookies(quotes.profile("bob")["cookies"])
+    page.get_by_test_id("load-again").click()
+    expect(page.get_by_test_id("change").filter(has_text="Grace Hopper")).to_be_visible()

@@ -22,6 +22,7 @@ export class History {
   private next: number | null = null;
   private wanted = 0;
   private asking = false;
+  private era = 0;
   private editable = false;
   private now = 0;
   private ages: { at: number; place: HTMLElement }[] = [];
@@ -44,6 +45,8 @@ export class History {
 
   /** What stands here is no longer to be seen. */
   clear(): void {
+    // Nor is an answer that is on its way.
+    this.era += 1;
     this.changes = [];
     this.next = null;
     this.wanted = 0;
@@ -60,9 +63,13 @@ export class History {
   private async newest(): Promise<void> {
     if (this.asking) return;
     this.asking = true;
-    const upTo = this.wanted;
+    const { era, wanted: upTo } = this;
     const found = await this.ask(null);
     this.asking = false;
+    if (era !== this.era) {
+      if (this.wanted > 0) void this.newest();
+      return;
+    }
     if (found === null) return;
     const oldest = found.changes.at(-1)?.version ?? 0;
     const kept = this.changes.filter((one) => one.version < oldest);
@@ -76,9 +83,10 @@ export class History {
 
   private async older(): Promise<void> {
     this.more.disabled = true;
+    const { era } = this;
     const found = await this.ask(this.next);
     this.more.disabled = false;
-    if (found === null) return;
+    if (found === null || era !== this.era) return;
     const first = found.changes[0]?.version;
     this.changes.push(...found.changes);
     this.next = found.next;
