@@ -3,7 +3,8 @@
  * the page shows; it reports through the callbacks it is given. Source: docs/protocol.md, "User activity".
  */
 import { tellAlertNote } from "./alert-notes";
-import { BATCH, Client, ClientError, type Fields, type Json, type Link, type Room } from "../client/index";
+import { type Client, ClientError, type Fields, type Json, type Link, type Room } from "../client/index";
+import { OneClient } from "./one-client";
 import type { ActivityRow } from "../state/activity-list";
 
 export type Filters = Readonly<Record<string, string>>;
@@ -20,16 +21,15 @@ export interface ActivityCallbacks {
 }
 
 export class ActivityChannel {
-  private readonly url: string;
+  private readonly hub: OneClient;
   private readonly room: string;
   private readonly callbacks: ActivityCallbacks;
-  private client: Client | null = null;
   private entered: Room | null = null;
   private filters: Filters;
   private question = 0;
 
   constructor(url: string, userId: string, filters: Filters, callbacks: ActivityCallbacks) {
-    this.url = url;
+    this.hub = new OneClient(url, { onNote: tellAlertNote });
     this.room = `admin:user_activity:${userId}`;
     this.filters = filters;
     this.callbacks = callbacks;
@@ -37,41 +37,35 @@ export class ActivityChannel {
 
   /** Connects and enters the room; begins anew if the connection has ended or the room was taken away. */
   open(): void {
-    if (this.client === null || this.client.link.state === "ended") {
-      const client = new Client(this.url, {
-        subprotocols: [BATCH],
-        onNote: tellAlertNote,
-        onLink: (link) => {
-          if (client !== this.client) return;
-          if (link.state !== "connected") this.question = 0;
-          this.callbacks.link(link);
-        },
-      });
-      this.client = client;
+    const enter = (client: Client): void => {
       this.entered = this.enter(client);
-      client.start();
-    } else if (this.entered === null) this.entered = this.enter(this.client);
+    };
+    const running = this.hub.open(enter, (link) => {
+      if (link.state !== "connected") this.question = 0;
+      this.callbacks.link(link);
+    });
+    if (running !== null && this.entered === null) enter(running);
   }
 
   /** Leaves without a word to the callbacks, for example because the page goes. */
   close(): void {
-    const client = this.client;
-    this.client = this.entered = null;
-    client?.close();
+    this.entered = null;
+    this.hub.close();
   }
 
   retryNow(): void {
-    this.client?.retryNow();
+    this.hub.retryNow();
   }
 
   /** Asks for other rows; a page comes. */
   ask(filters: Filters): void {
     this.filters = filters;
-    if (this.client?.link.state === "connected" && this.entered !== null) void this.send(this.client);
+    const { client } = this.hub;
+    if (client?.link.state === "connected" && this.entered !== null) void this.send(client);
   }
 
   private enter(client: Client): Room {
-    const current = (): boolean => client === this.client && this.entered === room;
+    const current = (): boolean => this.hub.is(client) && this.entered === room;
     const room: Room = client.subscribe(this.room, {
       onEntered: () => {
         // Once per connection; a question enters the room by itself, too.
@@ -98,7 +92,7 @@ export class ActivityChannel {
     } catch (error) {
       if (!(error instanceof ClientError)) throw error;
       // A lost connection asks again when it is back, by entering again.
-      if (client === this.client && mine === this.question && error.kind === "refused")
+      if (this.hub.is(client) && mine === this.question && error.kind === "refused")
         this.callbacks.refused(error, false);
     }
   }

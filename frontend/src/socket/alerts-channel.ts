@@ -1,8 +1,8 @@
 /**
  * Hears of alerts while they happen. It must not know what is shown of them. Source: docs/protocol.md, `admin_alert`.
  */
-import { BATCH, Client } from "../client/index";
 import type { AlertRow } from "./alerts-api";
+import { OneClient } from "./one-client";
 
 export interface AdminAlert {
   readonly event: "opened" | "resolved" | "acknowledged" | "held_back" | "unwatched";
@@ -14,38 +14,26 @@ export interface AdminAlert {
 }
 
 export class AlertsChannel {
-  private readonly url: string;
-  private readonly heard: (alert: AdminAlert) => void;
-  private client: Client | null = null;
+  private readonly hub: OneClient;
 
   constructor(url: string, heard: (alert: AdminAlert) => void) {
-    this.url = url;
-    this.heard = heard;
+    this.hub = new OneClient(url, {
+      onNote: (kind, fields) => {
+        if (kind === "admin_alert") heard(toAlert(fields));
+      },
+    });
   }
 
   open(): void {
-    if (this.client !== null) return;
-    const client = new Client(this.url, {
-      subprotocols: [BATCH],
-      onLink: (link) => {
-        if (link.state === "ended" && client === this.client) this.client = null;
-      },
-      onNote: (kind, fields) => {
-        if (kind === "admin_alert" && client === this.client) this.heard(toAlert(fields));
-      },
-    });
-    this.client = client;
-    client.start();
+    this.hub.open();
   }
 
   close(): void {
-    const client = this.client;
-    this.client = null;
-    client?.close();
+    this.hub.close();
   }
 
   retryNow(): void {
-    this.client?.retryNow();
+    this.hub.retryNow();
   }
 }
 

@@ -4,7 +4,8 @@
  * Source: docs/protocol.md, `start_analytics`.
  */
 import { tellAlertNote } from "./alert-notes";
-import { BATCH, Client, ClientError, type Json, type Link, type Room } from "../client/index";
+import { type Client, ClientError, type Json, type Link, type Room } from "../client/index";
+import { OneClient } from "./one-client";
 import { type Fields, filtersOf, type Place, roomOf, type View } from "../state/analytics";
 
 export interface AnalyticsCallbacks {
@@ -21,34 +22,25 @@ export interface AnalyticsCallbacks {
 const AGAIN_MS = 3_000;
 
 export class AnalyticsChannel {
-  private readonly url: string;
+  private readonly hub: OneClient;
   private readonly callbacks: AnalyticsCallbacks;
-  private client: Client | null = null;
   private room: Room | null = null;
   private view: View;
   private timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(url: string, view: View, callbacks: AnalyticsCallbacks) {
-    this.url = url;
+    this.hub = new OneClient(url, { onNote: tellAlertNote });
     this.view = view;
     this.callbacks = callbacks;
   }
 
   /** Connects and watches; begins anew if the connection has ended or the view was taken away. */
   open(): void {
-    if (this.client === null || this.client.link.state === "ended") {
-      const client = new Client(this.url, {
-        subprotocols: [BATCH],
-        onNote: tellAlertNote,
-        onLink: (link) => {
-          if (client === this.client) this.callbacks.link(link);
-        },
-      });
-      this.client = client;
-      this.room = null;
-      this.enter(client);
-      client.start();
-    } else if (this.room === null) this.enter(this.client);
+    const running = this.hub.open(
+      (client) => this.enter(client),
+      (link) => this.callbacks.link(link),
+    );
+    if (running !== null && this.room === null) this.enter(running);
   }
 
   /** Watches another view from now on. */
@@ -64,20 +56,19 @@ export class AnalyticsChannel {
 
   /** Leaves without a word to the callbacks, for example because the page goes. */
   close(): void {
-    const client = this.client;
     clearTimeout(this.timer);
-    this.client = this.room = null;
-    client?.close();
+    this.room = null;
+    this.hub.close();
   }
 
   retryNow(): void {
-    this.client?.retryNow();
+    this.hub.retryNow();
   }
 
   private enter(client: Client): void {
     const { view } = this;
     // A room that was left and taken up again has a successor here; what its old self says no longer counts.
-    const current = (): boolean => client === this.client && this.room === room;
+    const current = (): boolean => this.hub.is(client) && this.room === room;
     const room: Room = client.subscribe(roomOf(view), {
       // Also where nothing was missed: what is shown begins with a snapshot.
       onEntered: () => {
@@ -110,7 +101,7 @@ export class AnalyticsChannel {
     } catch (error) {
       if (!(error instanceof ClientError)) throw error;
       // A lost connection asks again when it is back, by entering again.
-      if (client !== this.client || view !== this.view || error.kind !== "refused") return;
+      if (!this.hub.is(client) || view !== this.view || error.kind !== "refused") return;
       this.callbacks.refused(view, error);
       if (error.temporary) this.again();
     }

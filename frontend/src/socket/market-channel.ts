@@ -2,7 +2,8 @@
  * The page's one socket to the hub: a market room per symbol, over the Tidewire client. It must not know what the page
  * shows; it reports what happened through the callbacks it is given.
  */
-import { BATCH, Client, type Link, type Reset, type Room } from "../client/index";
+import type { Client, Link, Reset, Room } from "../client/index";
+import { OneClient } from "./one-client";
 import { ROOM_PREFIX, readTick } from "../state/market-tick";
 import type { Quote, Refusal } from "../state/watch-list";
 
@@ -20,47 +21,41 @@ export function hubUrl(place: { readonly protocol: string; readonly host: string
 }
 
 export class MarketChannel {
-  private readonly url: string;
+  private readonly hub: OneClient;
   private readonly callbacks: MarketCallbacks;
-  private client: Client | null = null;
   private readonly rooms = new Map<string, Room>();
   private readonly wanted = new Set<string>();
 
   constructor(url: string, callbacks: MarketCallbacks) {
-    this.url = url;
+    this.hub = new OneClient(url);
     this.callbacks = callbacks;
   }
 
   /** Connects and enters the room of every symbol; begins anew if the connection has ended. */
   open(): void {
-    if (this.client !== null && this.client.link.state !== "ended") return;
-    const client = new Client(this.url, {
-      subprotocols: [BATCH],
-      onLink: (link) => {
-        if (client === this.client) this.callbacks.link(link);
+    this.hub.open(
+      (client) => {
+        this.rooms.clear();
+        for (const symbol of this.wanted) this.enter(client, symbol);
       },
-    });
-    this.client = client;
-    this.rooms.clear();
-    for (const symbol of this.wanted) this.enter(client, symbol);
-    client.start();
+      (link) => this.callbacks.link(link),
+    );
   }
 
   /** Leaves without a word to the callbacks, for example because the page goes. */
   close(): void {
-    const client = this.client;
-    this.client = null;
     this.rooms.clear();
-    client?.close();
+    this.hub.close();
   }
 
   retryNow(): void {
-    this.client?.retryNow();
+    this.hub.retryNow();
   }
 
   watch(symbol: string): void {
     this.wanted.add(symbol);
-    if (this.client !== null && this.client.link.state !== "ended") this.enter(this.client, symbol);
+    const { running } = this.hub;
+    if (running !== null) this.enter(running, symbol);
   }
 
   unwatch(symbol: string): void {
@@ -73,7 +68,7 @@ export class MarketChannel {
   private enter(client: Client, symbol: string): void {
     if (this.rooms.has(symbol)) return;
     // A room that was left and taken up again has a successor here; what its old self says no longer counts.
-    const current = (): boolean => client === this.client && this.rooms.get(symbol) === room;
+    const current = (): boolean => this.hub.is(client) && this.rooms.get(symbol) === room;
     const room: Room = client.subscribe(ROOM_PREFIX + symbol, {
       onEntered: () => {
         if (current()) this.callbacks.entered(symbol);

@@ -2,7 +2,8 @@
  * The page's one socket to the hub: one quote's room, over the Tidewire client. It must not know what the page shows; it
  * reports what happened through the callbacks it is given. Source: docs/quotes.md, "Following a quote over the socket".
  */
-import { BATCH, Client, ClientError, type Json, type Link, type Member, type Room } from "../client/index";
+import { type Client, ClientError, type Json, type Link, type Member, type Room } from "../client/index";
+import { OneClient } from "./one-client";
 import { ApiError, loginStands } from "./quotes-api";
 import type { Edit } from "../state/quote-edits";
 import { type QuoteMessage, readMessage } from "../state/quote-wire";
@@ -40,51 +41,39 @@ const AGAIN_MS = 2_000;
 const RECOVER_EVERY_MS = 5_000;
 
 export class QuoteChannel {
-  private readonly url: string;
+  private readonly hub: OneClient;
   private readonly quoteId: string;
-  private readonly username: string;
   private readonly callbacks: QuoteCallbacks;
-  private client: Client | null = null;
   private room: Room | null = null;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private asking = false;
   private recoveredAt = Number.NEGATIVE_INFINITY;
 
   constructor(url: string, quoteId: string, username: string, callbacks: QuoteCallbacks) {
-    this.url = url;
-    this.username = username;
+    this.hub = new OneClient(url, { username });
     this.quoteId = quoteId;
     this.callbacks = callbacks;
   }
 
   /** Connects and enters the room; begins anew if the connection has ended or the room was taken away. */
   open(): void {
-    if (this.client === null || this.client.link.state === "ended") {
-      const client = new Client(this.url, {
-        subprotocols: [BATCH],
-        username: this.username,
-        onLink: (link) => {
-          if (client === this.client) this.follow(client, link);
-        },
-      });
-      this.client = client;
-      this.room = null;
-      this.enter(client);
-      client.start();
-    } else if (this.room === null) this.enter(this.client);
+    const running = this.hub.open(
+      (client) => this.enter(client),
+      (link, client) => this.follow(client, link),
+    );
+    if (running !== null && this.room === null) this.enter(running);
   }
 
   /** Leaves without a word to the callbacks, for example because the page goes. */
   close(): void {
-    const client = this.client;
     clearTimeout(this.timer);
-    this.client = this.room = null;
-    client?.close();
+    this.room = null;
+    this.hub.close();
   }
 
   /** Does not wait any longer: the network is back, or the person has come back, perhaps from logging in elsewhere. */
   retryNow(): void {
-    const client = this.client;
+    const { client } = this.hub;
     if (client?.link.state !== "ended") client?.retryNow();
     else if (isOfLogin(client.link.code)) void this.recover(client);
   }
@@ -96,15 +85,16 @@ export class QuoteChannel {
 
   /** Sends an edit; resolves with the reply's data, rejects with a ClientError. */
   edit(edit: Edit): Promise<Json> {
-    if (this.client === null) return new Promise(() => {});
+    const { client } = this.hub;
+    if (client === null) return new Promise(() => {});
     const { field, value, base, opId } = edit;
     const message = { type: "field_edit", quote_id: this.quoteId, field, value, base_revision: base, op_id: opId };
-    return this.client.request(message);
+    return client.request(message);
   }
 
   /** Says which field has the focus; nothing depends on its arrival. */
   focus(field: string | null, typing: boolean): void {
-    if (this.client?.link.state !== "connected" || this.room === null) return;
+    if (this.hub.client?.link.state !== "connected" || this.room === null) return;
     void this.ask({ type: "field_focus", quote_id: this.quoteId, field, typing });
   }
 
@@ -122,11 +112,11 @@ export class QuoteChannel {
 
   /** Connects anew if the browser has a login that can; otherwise the connection has ended for good. */
   private async recover(client: Client): Promise<void> {
-    if (this.asking || client !== this.client || client.link.state !== "ended") return;
+    if (this.asking || !this.hub.is(client) || client.link.state !== "ended") return;
     this.asking = true;
     const stands = await this.stands();
     this.asking = false;
-    if (client !== this.client) return;
+    if (!this.hub.is(client)) return;
     this.recoveredAt = performance.now();
     if (stands === true) this.open();
     else if (stands === false) this.callbacks.link(client.link);
@@ -145,7 +135,7 @@ export class QuoteChannel {
 
   private async ask(message: { readonly [name: string]: Json }): Promise<ClientError | null> {
     try {
-      await this.client?.request(message);
+      await this.hub.client?.request(message);
       return null;
     } catch (error) {
       if (error instanceof ClientError) return error;
@@ -154,7 +144,7 @@ export class QuoteChannel {
   }
 
   private enter(client: Client): void {
-    const current = (): boolean => client === this.client && this.room === room;
+    const current = (): boolean => this.hub.is(client) && this.room === room;
     const room: Room = client.subscribe(`quote:${this.quoteId}`, {
       presence: true,
       onEntered: (recovered) => {
@@ -187,7 +177,7 @@ export class QuoteChannel {
   private async load(client: Client): Promise<void> {
     const error = await this.reload();
     // A lost connection asks again when it is back, by entering again.
-    if (error?.kind !== "refused" || error.temporary || client !== this.client) return;
+    if (error?.kind !== "refused" || error.temporary || !this.hub.is(client)) return;
     clearTimeout(this.timer);
     this.callbacks.refused(error);
   }
@@ -195,7 +185,7 @@ export class QuoteChannel {
   private again(client: Client): void {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
-      if (client === this.client) this.open();
+      if (this.hub.is(client)) this.open();
     }, AGAIN_MS);
   }
 }

@@ -3,7 +3,8 @@
  * know what is shown. Source: docs/protocol.md, "Watching the nodes".
  */
 import { tellAlertNote } from "./alert-notes";
-import { BATCH, Client, type ClientError, type Fields, type Link } from "../client/index";
+import type { Client, ClientError, Fields, Link } from "../client/index";
+import { OneClient } from "./one-client";
 
 export interface VitalsCallbacks {
   link(link: Link): void;
@@ -14,15 +15,14 @@ export interface VitalsCallbacks {
 }
 
 export class VitalsChannel {
-  private readonly url: string;
+  private readonly hub: OneClient;
   private readonly roomId: string;
   private readonly wish: Fields;
   private readonly callbacks: VitalsCallbacks;
-  private client: Client | null = null;
 
   /** `wish`: the message that begins it. */
   constructor(url: string, roomId: string, wish: Fields, callbacks: VitalsCallbacks) {
-    this.url = url;
+    this.hub = new OneClient(url, { onNote: tellAlertNote });
     this.roomId = roomId;
     this.wish = wish;
     this.callbacks = callbacks;
@@ -30,17 +30,24 @@ export class VitalsChannel {
 
   /** Connects, or begins anew if the connection has ended or the room was taken away. */
   open(): void {
-    if (this.client !== null && this.client.link.state !== "ended") return;
-    const client = new Client(this.url, {
-      subprotocols: [BATCH],
-      onNote: tellAlertNote,
-      onLink: (link) => {
-        if (client === this.client) this.callbacks.link(link);
-      },
-    });
-    this.client = client;
+    this.hub.open(
+      (client) => this.enter(client),
+      (link) => this.callbacks.link(link),
+    );
+  }
+
+  /** Leaves without a word to the callbacks. */
+  close(): void {
+    this.hub.close();
+  }
+
+  retryNow(): void {
+    this.hub.retryNow();
+  }
+
+  private enter(client: Client): void {
     const refused = (error: ClientError | null): void => {
-      if (client !== this.client || error === null || error.kind !== "refused") return;
+      if (!this.hub.is(client) || error === null || error.kind !== "refused") return;
       this.close();
       this.callbacks.refused(error);
     };
@@ -48,21 +55,9 @@ export class VitalsChannel {
       // What a connection watches ends with it, so each new one says it again.
       onEntered: () => void client.request(this.wish).catch(refused),
       onEvent: (event) => {
-        if (client === this.client && event.event === "message") this.callbacks.message(event.fields, event.timestamp);
+        if (this.hub.is(client) && event.event === "message") this.callbacks.message(event.fields, event.timestamp);
       },
       onEnded: refused,
     });
-    client.start();
-  }
-
-  /** Leaves without a word to the callbacks. */
-  close(): void {
-    const client = this.client;
-    this.client = null;
-    client?.close();
-  }
-
-  retryNow(): void {
-    this.client?.retryNow();
   }
 }
