@@ -374,6 +374,17 @@ async def test_rooms_that_nobody_would_miss_are_forgotten_soon(stage: Stage) -> 
     assert stays.read("gap") == back.read("gap") == []
 
 
+async def test_rooms_that_nobody_ever_entered_are_forgotten_soon(stage: Stage) -> None:
+    """What was published to nobody and is not remembered; and a refused subscribe makes no room at all."""
+    client = await stage.client("user-1")
+    client.send("subscribe", id=1, room_id="market:AAPL", presence=True)
+    assert [reply["error"]["code"] for reply in client.read("reply")] == ["bad_request"]
+    stage.hub.publish("app:x", data(1), delivery="volatile")
+    assert {info.room_id for info in stage.hub.each_room()} == {"user:1", "app:x"}
+    await stage.clock.advance(12.0)
+    assert {info.room_id for info in stage.hub.each_room()} == {"user:1"}
+
+
 async def test_rooms_that_remember_are_forgotten_little_by_little(stage: Stage) -> None:
     """A round begins each minute and takes its time, so that many rooms are no stall; memory lasts 300 s."""
     for number in range(800):

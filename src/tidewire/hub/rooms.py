@@ -138,14 +138,15 @@ class Rooms:
             InvalidRequest: Presence was asked for where none is kept.
             Unavailable: There are too many rooms.
         """
-        room = self.open(address)
-        self._sweeping.entered(address.room_id)
-        if presence and not room.rules.presence:
+        # Refused before the room is made: who asks wrongly leaves nothing behind.
+        if presence and not self.require_rules(address.family).presence:
             raise InvalidRequest(
                 f"The room {address.room_id} does not keep who is inside.",
                 required_action="Subscribe without presence.",
                 will_not="Tidewire will not enter the room on other terms than asked.",
             )
+        room = self.open(address)
+        self._sweeping.entered(address.room_id)
         if not len(room) and self.fill is not None:
             self.fill(address, room.offset == 0)
         before = session.subscriptions.get(address.room_id)
@@ -323,6 +324,8 @@ class Rooms:
                 code="room_limit",
             )
         room = self._rooms[address.room_id] = Room(address.room_id, rules, self._first_epoch())
+        # A publish may have made it, and nobody may ever come.
+        self._sweeping.vacated(address.room_id, self._clock.monotonic())
         return room
 
     def _first_epoch(self) -> str:

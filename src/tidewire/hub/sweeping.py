@@ -1,8 +1,9 @@
 """When to look whether a room is still needed. Pure: time is an argument.
 
-A room that its last member has left is looked at when nobody's leaving is held back any more: most rooms remember
-nothing, and can go then. Kept until a round over all rooms came by, they were a third of what the process had beside
-its history. The round meets the others, those that remember something for a while. It must not know what a room is.
+A room that is new or that its last member has left is looked at when nobody's leaving is held back any more: most rooms
+remember nothing, and can go then. Kept until a round over all rooms came by, they were a third of what the process had
+beside its history. The round meets the others, those that remember something for a while. It must not know what a room
+is.
 Bounded: no more names than there are rooms, and of those only so many at a time.
 """
 
@@ -36,7 +37,7 @@ class Sweeping:
         self._vacant.pop(room_id, None)
 
     def vacated(self, room_id: str, now: float) -> None:
-        """The room's last member has left."""
+        """Nobody is in the room from now on: it is new, or its last member has left."""
         self._vacant.pop(room_id, None)
         self._vacant[room_id] = now
 
