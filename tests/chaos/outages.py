@@ -132,9 +132,9 @@ async def without_storage(storm: Storm, how: str, lasts_s: float) -> Storage:
             returning, into = loop.time(), []
         storm.seen.heard = None
         returned = loop.time()
-        async with asyncio.timeout(CEILING_S):
-            while (await _needs_storage(http, storm.plant))[1] != KNOWN:  # noqa: ASYNC110
-                await asyncio.sleep(PAUSE_S)
+        await eventually(
+            lambda: _needs_storage(http, storm.plant), lambda answer: answer[1] == KNOWN, ceiling_s=CEILING_S
+        )
         found.recovered_s = loop.time() - returned
         came = await witness.tell()
     _part(found, ledger, came, away, returning)
@@ -293,8 +293,9 @@ async def _exodus(storm: Storm, found: Exodus, victim: Node, survivor: Node) -> 
     steady = {follower for follower in storm.followers if follower.port != victim.port}
     storm.seen.heard = lambda who, name: _note(found.crowded, ledger.sent, name, loop.time()) if who in steady else None
     storm.seen.resumes.clear()
+    moved = len(storm.followers) - len(steady)
     await victim.kill()
-    await asyncio.sleep(0.5)
+    await until(lambda: len(storm.seen.resumes) >= moved, CEILING_S)
     await storm.all_inside()
     found.resumed_s += [lost + took - killed_at for lost, took in storm.seen.resumes]
     storm.seen.heard = None
